@@ -1,0 +1,281 @@
+"""Parameters, multiply-accumulates (MACs) and floating point operations of a network, counted without
+computing.
+
+The network is built and run on the meta device, where tensors have shapes and no values; every operator that
+multiplies and adds is seen by its shapes and entered under the innermost module that runs. Two conventions,
+always named:
+
+- `paper`: every parameter and the Conv2d MACs, auxiliary head included; transposed convolutions, matrix
+  products and the upsampling of logits are not counted. The columns "Params" and "FLOPs" of the field's
+  tables are these, although "FLOPs" there are MACs.
+- `deployed`: the same without the auxiliary head, which does not ship.
+
+FLOPs are two per MAC of every kind (Conv2d, transposed, matrix product) in the deployed network.
+
+    python -m bench.complexity --net pspnet_resnet18 --width 0.5 --classes 19 --size 512x1024 --json
+"""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import click
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pipeline.errors import NetworkError, PipelineError
+from stages.nets.catalogue import build, entry_of
+
+CONVENTION = (
+    "params_with_aux and macs_with_aux: paper (every parameter, Conv2d multiply-accumulates only, auxiliary "
+    "head included); params and macs: deployed (the same without the auxiliary head); flops: 2 per "
+    "multiply-accumulate of all kinds, deployed; upsampling of logits not counted"
+)
+KINDS = ("conv2d", "transposed_conv", "matmul")
+AUX = "aux_head"
+
+
+@dataclass
+class Layer:
+    """What one module itself holds and computes, its children apart, for one image."""
+
+    name: str
+    type: str
+    params: int
+    macs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    """Multiply-accumulates by kind."""
+    output: tuple[int, ...] | None = None
+    """Shape of the last result that was counted here."""
+
+    @property
+    def aux(self) -> bool:
+        """Whether this layer belongs to the auxiliary head."""
+        return self.name == AUX or self.name.startswith(f"{AUX}.")
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Cost of a network for one image of `size_px` (height, width)."""
+
+    size_px: tuple[int, int]
+    layers: tuple[Layer, ...]
+
+    def params(self, with_aux: bool = False) -> int:
+        """Number of parameters."""
+        return sum(layer.params for layer in self._counted(with_aux))
+
+    def macs(self, kind: str, with_aux: bool = False) -> int:
+        """Multiply-accumulates of one of `KINDS`."""
+        return sum(layer.macs[kind] for layer in self._counted(with_aux))
+
+    def to_json(self) -> dict[str, Any]:
+        """Both conventions and the per-layer table as plain data."""
+        macs = {kind: self.macs(kind) for kind in KINDS}
+        return {
+            "size": list(self.size_px),
+            "convention": CONVENTION,
+            "params": self.params(),
+            "params_with_aux": self.params(with_aux=True),
+            "macs": macs["conv2d"],
+            "macs_with_aux": self.macs("conv2d", with_aux=True),
+            "transposed_conv_macs": macs["transposed_conv"],
+            "matmul_macs": macs["matmul"],
+            "flops": 2 * sum(macs.values()),
+            "layers": [asdict(layer) | {"aux": layer.aux} for layer in self.layers],
+        }
+
+    def _counted(self, with_aux: bool) -> Iterator[Layer]:
+        return (layer for layer in self.layers if with_aux or not layer.aux)
+
+
+def complexity(
+    net: str, classes: int, size_px: tuple[int, int], args: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Cost of a network of the catalogue as plain data: `Complexity.to_json` under its name, classes and
+    arguments.
+
+    NetworkError for an unknown name or argument, or a size that the network cannot take.
+    """
+    args = dict(args or {})
+    try:
+        with torch.device("meta"):
+            module = build(net, classes, **args)
+        cost = count(module, size_px)
+    except RuntimeError as error:
+        size, reason = f"{size_px[0]}x{size_px[1]}", str(error).splitlines()[0]
+        raise NetworkError(
+            f"{net} with {args} cannot take {size}: {reason}; change the size or the arguments"
+        ) from error
+    return {"net": net, "args": args, "classes": classes, **cost.to_json()}
+
+
+def count(net: nn.Module, size_px: tuple[int, int]) -> Complexity:
+    """Cost of a network on the meta device for one 3-channel image of `size_px`.
+
+    The deployed part is counted in eval mode with one image. The auxiliary head runs in train mode alone,
+    where batch normalisation asks for two images; its counts are halved. The network is left in eval mode.
+    """
+    layers = _run(net.eval(), size_px, batch=1)
+    if getattr(net, AUX, None) is not None:
+        training = _run(net.train(), size_px, batch=2)
+        layers.update({name: layer for name, layer in training.items() if layer.aux})
+        net.eval()
+    return Complexity(size_px, tuple(layers.values()))
+
+
+def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Layer]:
+    """Layers of one forward pass by name, for one image of the batch."""
+    layers = {name: _layer(name, module) for name, module in net.named_modules(remove_duplicate=True)}
+    running: list[Layer] = []
+    images_NCHW = torch.empty(batch, 3, *size_px, device="meta")
+    with _tracked(net, layers, running), torch.no_grad(), Counting(running):
+        net(images_NCHW)
+    for layer in layers.values():
+        assert all(macs % batch == 0 for macs in layer.macs.values()), "costs are proportional to the batch"
+        layer.macs = {kind: macs // batch for kind, macs in layer.macs.items()}
+        layer.output = layer.output and (layer.output[0] // batch, *layer.output[1:])
+    return {name: layer for name, layer in layers.items() if layer.params or any(layer.macs.values())}
+
+
+class Counting(TorchDispatchMode):
+    """Enters the cost of each operator under the last of the `running` layers."""
+
+    def __init__(self, running: Sequence[Layer]) -> None:
+        super().__init__()
+        self.running = running
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        counter = COUNTERS.get(func.overloadpacket)
+        if counter is not None:
+            kind, macs = counter(args, result)
+            self.running[-1].macs[kind] += macs
+            self.running[-1].output = tuple(result.shape)
+        return result
+
+
+def _layer(name: str, module: nn.Module) -> Layer:
+    own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    return Layer(name or "(network)", type(module).__name__, own)
+
+
+@contextmanager
+def _tracked(net: nn.Module, layers: Mapping[str, Layer], running: list[Layer]) -> Iterator[None]:
+    """Keeps the stack of layers that run at the moment in `running`."""
+    handles = []
+    for name, module in net.named_modules():
+        layer = layers[name]
+        handles.append(module.register_forward_pre_hook(lambda *_, layer=layer: running.append(layer)))
+        handles.append(module.register_forward_hook(lambda *_: (running.pop(), None)[1]))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def convolution_macs(args: tuple[Any, ...], result: Tensor) -> tuple[str, int]:
+    """MACs of `aten.convolution(input, weight, bias, stride, padding, dilation, transposed, ...)`.
+
+    The weight is (out, in / groups, kernel...), or (in, out / groups, kernel...) when transposed; every
+    weight is used once for each output cell, or for each input cell when transposed.
+    """
+    inputs, weight, transposed = args[0], args[1], args[6]
+    cells = inputs if transposed else result
+    macs = cells.shape[0] * math.prod(cells.shape[2:]) * weight.numel()
+    return ("transposed_conv" if transposed else "conv2d"), macs
+
+
+def matmul_macs(args: tuple[Any, ...], result: Tensor) -> tuple[str, int]:
+    """MACs of a product (... n k) x (... k m)."""
+    return "matmul", result.numel() * args[0].shape[-1]
+
+
+Counter = Callable[[tuple[Any, ...], Tensor], tuple[str, int]]
+
+COUNTERS: Mapping[Any, Counter] = {
+    torch.ops.aten.convolution: convolution_macs,
+    torch.ops.aten.mm: matmul_macs,
+    torch.ops.aten.bmm: matmul_macs,
+    torch.ops.aten.addmm: lambda args, result: matmul_macs(args[1:], result),
+    torch.ops.aten.baddbmm: lambda args, result: matmul_macs(args[1:], result),
+}
+"""Operator -> function of its arguments and result that gives (kind, multiply-accumulates)."""
+
+
+def table(cost: Mapping[str, Any]) -> str:
+    """`complexity(...)` as text: one line a layer, then the totals under both conventions.
+
+    Example line: `backbone.conv1  Conv2d  864  113,246,208  1x32x256x512`.
+    """
+    rows = [("layer", "type", "params", "MACs", "output")]
+    for layer in cost["layers"]:
+        total = f"{sum(layer['macs'].values()):,}"
+        output = "x".join(str(length) for length in layer["output"] or ())
+        rows.append((layer["name"], layer["type"], f"{layer['params']:,}", total, output))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = [
+        f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {params:>{widths[2]}}  {macs:>{widths[3]}}  {output}"
+        for name, kind, params, macs, output in rows
+    ]
+    size = "x".join(str(length) for length in cost["size"])
+    args = "".join(f" {name}={value}" for name, value in cost["args"].items())
+    totals = [
+        f"{cost['net']}{args}, {cost['classes']} classes, {size}",
+        f"  paper     {cost['params_with_aux']:>15,} params  {cost['macs_with_aux']:>19,} Conv2d MACs",
+        f"  deployed  {cost['params']:>15,} params  {cost['macs']:>19,} Conv2d MACs",
+        f"  apart     {cost['transposed_conv_macs']:,} transposed-convolution MACs, "
+        f"{cost['matmul_macs']:,} matrix-product MACs",
+        f"  flops     {cost['flops']:,} (2 per MAC of all kinds, deployed)",
+    ]
+    return "\n".join(line.rstrip() for line in [*lines, "", *totals])
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`HEIGHTxWIDTH` in pixels, e.g. `512x1024`; NetworkError for anything else."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
+    if match is None:
+        raise NetworkError(f"--size {text!r} is not HEIGHTxWIDTH in pixels, e.g. 512x1024")
+    return int(match[1]), int(match[2])
+
+
+@click.command()
+@click.option("--net", required=True, help="Name in the catalogue, e.g. pspnet_resnet18.")
+@click.option("--width", type=float, help="Width multiplier of a PSPNet.")
+@click.option("--p", type=int, help="ESPNet: modules at 1/4 of the input's size.")
+@click.option("--q", type=int, help="ESPNet: modules at 1/8 of the input's size.")
+@click.option("--classes", type=click.IntRange(1, 255), default=19, show_default=True)
+@click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH in pixels.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(net: str, classes: int, size: str, as_json: bool, **args: float | None) -> None:
+    """Count parameters, MACs and FLOPs of a network, per layer and in total."""
+    accepted = entry_of(net).accepts
+    given = {name: value for name, value in args.items() if value is not None}
+    if not math.isfinite(given.get("width", 1.0)):
+        raise NetworkError(f"--width {given['width']} is no number; give a factor above 0, e.g. 0.5")
+    cost = complexity(net, classes, parse_size(size), given)
+    cost["width"] = given.get("width", 1.0) if "width" in accepted else None
+    click.echo(json.dumps(cost) if as_json else table(cost))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        command(arguments, standalone_mode=False)
+    except (click.ClickException, PipelineError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"error: {message}", err=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""report.json -> report.md: text from data, nothing is measured or read here.
+
+A report (`SCHEMA_VERSION`) is plain data:
+
+    schema_version  1
+    data            name, classes (names), size_px, split (the one that is quoted)
+    models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
+    accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
+    complexity      {role: bench.complexity.complexity(...)}
+    latency         settings, rows (bench.latency.Row.to_json, role, runtime, file, miou), ratios
+    parity          [{form, precision, status, ...}], a row for each exported form
+    environment     bench.environment.describe()
+    provenance      {stage: {folder, manifest}}
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+SCHEMA_VERSION = 1
+ROLES = {
+    "teacher": "teacher",
+    "baseline": "student without distillation",
+    "student": "student with distillation",
+}
+
+COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
+FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
+LATENCY_HEADER = ("candidate", "status", "mIoU", "load", "first", *FIGURES, "n", "images/s")
+
+Report = Mapping[str, Any]
+
+
+def markdown(report: Report) -> str:
+    """The whole report as Markdown, one trailing newline."""
+    student, teacher = report["models"]["student"], report["models"]["teacher"]
+    sections = [
+        [f"# {network(student)} distilled from {network(teacher)}", "", summary(report)],
+        ["## Accuracy", "", *accuracy(report)],
+        ["## Complexity", "", *complexity(report)],
+        ["## Latency", "", *latency(report)],
+        ["## Parity of the exported forms", "", *parity(report)],
+        ["## Environment", "", *environment(report)],
+        ["## Provenance", "", *provenance(report)],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+
+
+def summary(report: Report) -> str:
+    """One sentence: the student against the teacher.
+
+    Parameters and MACs by the paper's convention, speed by the paired ratio of the two in torch; what was not
+    measured is left out.
+
+        5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster, -1.2 mIoU
+    """
+    parts = []
+    costs = report["complexity"]
+    for key, words in (("params_with_aux", "parameters"), ("macs_with_aux", "MACs")):
+        parts.append(times(costs["teacher"][key] / costs["student"][key], f"fewer {words}", f"more {words}"))
+    for ratio in report["latency"]["ratios"]:
+        if (ratio["numerator"], ratio["denominator"]) == ("teacher torch", "student torch"):
+            parts.append(times(ratio["ratio"], "faster", "slower"))
+    split = report["data"]["split"]
+    scores = [report["accuracy"].get(role, {}).get(split) for role in ("student", "teacher")]
+    if all(scores):
+        parts.append(f"{100 * (scores[0]['miou'] - scores[1]['miou']):+.1f} mIoU")
+    return ", ".join(parts)
+
+
+def times(ratio: float, less: str, more: str) -> str:
+    """`4.4x faster` for a ratio of 4.4, `2.0x slower` for one of 0.5."""
+    return f"{ratio:.1f}x {less}" if ratio >= 1 else f"{1 / ratio:.1f}x {more}"
+
+
+def accuracy(report: Report) -> list[str]:
+    """IoU in percent by class and model on the quoted split, and the means on every other one."""
+    scored = {role: report["accuracy"][role] for role in ROLES if report["accuracy"].get(role)}
+    quoted = report["data"]["split"]
+    splits = dict.fromkeys(split for scores in scored.values() for split in scores)
+    lines = []
+    for split in sorted(splits, key=lambda split: split != quoted):
+        scores = [scored[role].get(split) for role in scored]
+        images = next(values["images"] for values in scores if values)
+        names = report["data"]["classes"] if split == quoted else []
+        rows = [
+            ["**mIoU**", *(f"**{percent(of(values, 'miou'))}**" for values in scores)],
+            ["pixel accuracy", *(percent(of(values, "pixel_accuracy")) for values in scores)],
+            *([name, *(percent(of(values, "per_class_iou", name)) for values in scores)] for name in names),
+        ]
+        lines += [f"Split `{split}`, {images} images, percent.", ""]
+        lines += [*grid(["class", *(ROLES[role] for role in scored)], rows), ""]
+    return lines[:-1] or ["No scores: the data has no labelled evaluation split."]
+
+
+def complexity(report: Report) -> list[str]:
+    """Cost of each network at the measured size under both conventions."""
+    rows = []
+    for role, cost in report["complexity"].items():
+        name = network(report["models"][role])
+        apart = cost["transposed_conv_macs"] + cost["matmul_macs"]
+        paper = [mega(cost["params_with_aux"]), giga(cost["macs_with_aux"]), "-", "-"]
+        deployed = [mega(cost["params"]), giga(cost["macs"]), giga(apart), giga(cost["flops"])]
+        rows += [[name, "paper", *paper], [name, "deployed", *deployed]]
+    return [
+        f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it.",
+        "Other MACs: transposed convolutions and matrix products. FLOPs: two per MAC of any kind.",
+        "",
+        *grid(COMPLEXITY_HEADER, rows),
+    ]
+
+
+def latency(report: Report) -> list[str]:
+    """Milliseconds an inference, a row for each candidate, then the paired ratios."""
+    settings, rows = report["latency"]["settings"], report["latency"]["rows"]
+    lines = [
+        f"Milliseconds an inference of batch {settings['batch']} at {size(report)}, uint8 image in,",
+        f"{settings['output']} out; reading the image is not included. Candidates took turns in",
+        f"{settings['repeats']} rounds. mIoU is that of the measured file on `{report['data']['split']}`.",
+        "",
+        *grid(LATENCY_HEADER, [latency_row(row) for row in rows]),
+    ]
+    notes = [f"- {row['name']}: {warning}" for row in rows for warning in row["warnings"]]
+    notes += [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
+    return [*lines, "", *notes] if notes else lines
+
+
+def latency_row(row: Mapping[str, Any]) -> list[str]:
+    """Cells of one candidate; a dash where nothing was measured."""
+    figures = row["statistics"] or {}
+    status = row["status"] if row["status"] == "ok" else f"{row['status']} ({row['why']})"
+    return [
+        row["name"],
+        status,
+        percent(row.get("miou")),
+        number(row["load_ms"]),
+        number(row["first_ms"]),
+        *(number(figures.get(f"{name}_ms")) for name in FIGURES),
+        str(figures.get("n", "-")),
+        number(row["images_per_s"]),
+    ]
+
+
+def ratio_line(ratio: Mapping[str, Any]) -> str:
+    """A paired ratio and its interval in words."""
+    speed = times(ratio["ratio"], "faster", "slower")
+    interval = f"{ratio['confidence']:.0%} interval of the ratio {ratio['low']:.2f} to {ratio['high']:.2f}"
+    return f"- {ratio['denominator']} against {ratio['numerator']}: {speed}, {interval}."
+
+
+def parity(report: Report) -> list[str]:
+    """How each exported form compares with the torch student, on real images."""
+    rows = report["parity"]
+    if not rows:
+        return ["No exported form was compared."]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return grid(columns, [[cell(row.get(name)) for name in columns] for row in rows])
+
+
+def environment(report: Report) -> list[str]:
+    """What the latencies were measured on."""
+    facts = report["environment"]
+    cpu = facts["cpu"]
+    cores = f"{cpu['usable_cores']} of {cpu['cores']} cores, {cpu['threads']} threads used"
+    load = cpu["load_average"]
+    rows = [
+        ["CPU", f"{cpu['model']}, {cores}"],
+        ["board", cpu["board"]],
+        ["governor, clock", f"{cell(cpu['governor'])}, {number(cpu['clock_mhz'])} MHz"],
+        ["load average at start", load and " ".join(f"{value:.2f}" for value in load)],
+        ["memory", facts["memory_gib"] and f"{facts['memory_gib']} GiB"],
+        ["system", f"{facts['os']['name']}, kernel {facts['os']['kernel']}, {facts['os']['machine']}"],
+        ["Python", facts["python"]],
+        *([name, version or "not installed"] for name, version in facts["packages"].items()),
+        *(["GPU", f"{gpu['name']}, driver {gpu['driver']}"] for gpu in facts["gpus"]),
+    ]
+    return grid(["", ""], [[name, cell(value)] for name, value in rows if value is not None])
+
+
+def provenance(report: Report) -> list[str]:
+    """Which artifacts and files the figures belong to."""
+    rows = [[stage, "artifact", f"`{folder}`"] for stage, folder in report["provenance"].items()]
+    for role, model in report["models"].items():
+        rows += [[ROLES[role], name, f"`{digest}`"] for name, digest in model["files"].items()]
+    return grid(["", "what", "identity (sha256 for files)"], rows)
+
+
+def size(report: Report) -> str:
+    """`512x1024`: height and width of the measured input."""
+    return "x".join(str(length) for length in report["data"]["size_px"])
+
+
+def network(model: Mapping[str, Any]) -> str:
+    """`pspnet_resnet18 (width=0.5)`."""
+    args = ", ".join(f"{name}={value}" for name, value in model["args"].items())
+    return f"{model['net']} ({args})" if args else model["net"]
+
+
+def of(values: Any, *keys: str) -> Any:
+    """`values[k0][k1]...`, or None where a part is missing."""
+    for key in keys:
+        values = values.get(key) if values else None
+    return values
+
+
+def percent(share: float | None) -> str:
+    """A share 0..1 in percent with two decimals; a dash for None."""
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def mega(count: int) -> str:
+    """A count in millions with three decimals."""
+    return f"{count / 1e6:.3f}"
+
+
+def giga(count: int) -> str:
+    """A count in thousands of millions with two decimals."""
+    return f"{count / 1e9:.2f}"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits or more, never an exponent; a dash for None."""
+    if value is None:
+        return "-"
+    decimals = next((digits for limit, digits in ((100, 0), (10, 1), (1, 2)) if abs(value) >= limit), 3)
+    return f"{value:.{decimals}f}"
+
+
+def cell(value: Any) -> str:
+    """Any value as the text of a table cell."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; numbers are not aligned, so that the text stays diffable."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in cells) + " |"
+
+    return [line(header), "|" + "---|" * len(header), *(line(row) for row in rows)]

@@ -1,0 +1,59 @@
+"""What every runtime offers, so that parity and benchmarks treat them alike."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+
+from pipeline.errors import NetworkError
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output; a dimension that may vary from call to call is its name."""
+
+    name: str
+    dtype: str
+    """numpy's name, e.g. `uint8`."""
+    shape: tuple[int | str, ...]
+
+
+class Runtime(Protocol):
+    """A loaded network that takes decoded pictures; a context manager, and unusable after `close`."""
+
+    name: str
+    """Runtime, version and device, e.g. `onnxruntime 1.31.1 CPUExecutionProvider`."""
+    input: TensorSpec
+    output: TensorSpec
+
+    def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
+        """uint8 N x H x W x 3 RGB -> uint8 N x H x W labels, or float32 N x C x H x W logits.
+
+        NetworkError where N, H or W is not what the network was made for.
+        """
+
+    def close(self) -> None:
+        """Release the network and its memory."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+def check_input(images_NHWC: np.ndarray, spec: TensorSpec, network: str) -> None:
+    """NetworkError that names both sizes where `images_NHWC` does not fit the network's input."""
+    if images_NHWC.dtype != np.dtype(spec.dtype) or images_NHWC.ndim != len(spec.shape):
+        raise NetworkError(
+            f"{network} takes {spec.dtype} N x H x W x 3, not {images_NHWC.dtype} with "
+            f"{images_NHWC.ndim} axes; give decoded RGB pictures"
+        )
+    pairs = zip(images_NHWC.shape, spec.shape, strict=True)
+    if any(isinstance(wanted, int) and got != wanted for got, wanted in pairs):
+        raise NetworkError(
+            f"{network} takes {_sizes(spec.shape)} (images x height x width x channels), not "
+            f"{_sizes(images_NHWC.shape)}; resize with stages.preprocess, or export at that size"
+        )
+
+
+def _sizes(shape: tuple[int | str, ...]) -> str:
+    return " x ".join(str(size) for size in shape)

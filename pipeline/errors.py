@@ -1,0 +1,33 @@
+"""The exception tree. Every message is one line: what happened, where, and what to do next."""
+
+
+class PipelineError(Exception):
+    """Base of every error that a user can cause; the command line prints it and exits with 2."""
+
+
+class RecipeError(PipelineError):
+    """A recipe, a `--set` or a stage name is wrong."""
+
+
+class DataError(PipelineError):
+    """A data set is missing, incomplete or mislabelled; names the file."""
+
+
+class NetworkError(PipelineError):
+    """A network cannot be built, or cannot take the given input."""
+
+
+class WeightsError(PipelineError):
+    """A weights file does not fit the network."""
+
+
+class TrainingError(PipelineError):
+    """Training cannot go on: a term is not finite, a batch is too small."""
+
+
+class ParityError(PipelineError):
+    """An exported form disagrees with the torch student beyond the recipe's limits."""
+
+
+class StoreError(PipelineError):
+    """An artifact is missing or is not what its manifest says."""

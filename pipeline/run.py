@@ -1,0 +1,188 @@
+"""Running stages: one lock per key, a work folder, the stage's function, publication by rename."""
+
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import StoreError
+from pipeline.facts import environment
+from pipeline.graph import STAGES
+from pipeline.identity import machine_settings
+from pipeline.plan import SETTLED, Planner, Selection, State, Status, closure, input_folders
+from pipeline.progress import progress
+from pipeline.stage import Context, Outputs
+from pipeline.store import Artifact
+
+LOG = "log.txt"
+KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one selected stage."""
+
+    status: Status
+    action: str
+    """`ran`, `current`, `skipped`, or with --dry-run `would run`."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        summary = self.status.artifact.manifest["summary"] if self.status.artifact else {}
+        return {
+            **self.status.to_json(),
+            "action": self.action,
+            "seconds": round(self.seconds, 2),
+            "summary": summary,
+        }
+
+
+def run(planner: Planner, selection: Selection, device: str, say: Callable[[str], None]) -> list[Row]:
+    """Bring the selected stages up to date, in order; returns a row for each of them."""
+    wanted = closure(tuple(selection.selected), planner.needs)
+    statuses: dict[str, Status] = {}
+    rows = []
+    try:
+        for stage in STAGES:
+            if stage.name not in wanted:
+                continue
+            status = planner.status(stage, statuses)
+            if stage.name in selection.selected:
+                row = settle(planner, status, statuses, stage.name in selection.forced, device, say)
+                rows.append(row)
+                status = row.status
+            statuses[stage.name] = status
+    finally:
+        planner.save_caches()
+    return rows
+
+
+def dry_run(planner: Planner, selection: Selection) -> list[Row]:
+    """What `run` would do, stage by stage, without doing it."""
+    statuses = planner.statuses()
+    rows = []
+    for name, status in statuses.items():
+        if name in selection.selected:
+            settled = status.state in SETTLED and name not in selection.forced
+            rows.append(Row(status, str(status.state) if settled else "would run"))
+    return rows
+
+
+def settle(
+    planner: Planner,
+    status: Status,
+    upstream: Mapping[str, Status],
+    forced: bool,
+    device: str,
+    say: Callable[[str], None],
+) -> Row:
+    """Make one stage current, if it is not."""
+    if status.error:
+        raise status.error
+    if status.state is State.SKIPPED:
+        return Row(status, "skipped")
+    if status.state is State.CURRENT and not forced:
+        assert status.artifact is not None
+        planner.store.remember(planner.recipe.name, status.stage.name, status.artifact)
+        return Row(status, "current")
+    if status.key is None:
+        raise StoreError(
+            f"stage {status.stage.name} {status.reasons[0]}: run without --from or --only to make that first"
+        )
+    began = time.perf_counter()
+    artifact = locked_execute(planner, status, upstream, forced, device, say)
+    planner.store.remember(planner.recipe.name, status.stage.name, artifact)
+    return Row(planner.status(status.stage, upstream), "ran", time.perf_counter() - began)
+
+
+def locked_execute(
+    planner: Planner,
+    status: Status,
+    upstream: Mapping[str, Status],
+    forced: bool,
+    device: str,
+    say: Callable[[str], None],
+) -> Artifact:
+    """Execute under the key's lock; if another process made the artifact meanwhile, take that."""
+    assert status.key is not None
+    kind = status.stage.kind
+    path = planner.store.home / "locks" / f"{kind}-{status.key}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{status.stage.name}: another process is making it; waiting")
+        lock.acquire()
+    try:
+        made_meanwhile = None if forced else planner.store.current(kind, status.key)
+        return made_meanwhile or execute(planner, status, input_folders(status, upstream), device, say)
+    finally:
+        lock.release()
+
+
+def execute(
+    planner: Planner, status: Status, inputs: Mapping[str, Path], device: str, say: Callable[[str], None]
+) -> Artifact:
+    """Run the stage's function in a fresh work folder and publish what it wrote."""
+    store, stage = planner.store, status.stage
+    assert status.key is not None
+    say(f"{stage.name}: {'; '.join(status.reasons) or 'forced'}")
+    scratch = store.scratch(stage.kind, status.key)
+    scratch.mkdir(parents=True, exist_ok=True)
+    work = store.new_work_folder()
+    began = time.perf_counter()
+    try:
+        with (work / LOG).open("w", encoding="utf-8") as log_file:
+
+            def log(line: str) -> None:
+                print(line, file=log_file, flush=True)
+                say(f"{stage.name}: {line}")
+
+            settings = machine_settings(planner.recipe.configs)
+            ctx = Context(work, scratch, device, settings, log, progress)
+            outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
+        seconds = time.perf_counter() - began
+        manifest = describe(planner, status, inputs, outputs, device, seconds)
+        artifact = store.publish(work, manifest, {LOG, *outputs.volatile})
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return artifact
+
+
+def describe(
+    planner: Planner,
+    status: Status,
+    inputs: Mapping[str, Path],
+    outputs: Outputs,
+    device: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """The manifest, less the files."""
+    return {
+        "stage": status.stage.name,
+        "kind": status.stage.kind,
+        "key": status.key,
+        "recipe": planner.recipe.name,
+        "components": dict(status.components),
+        "inputs": {name: {"key": folder.parent.name, "digest": folder.name} for name, folder in inputs.items()},
+        "summary": dict(outputs.summary),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+        "process_peak_mib": peak_mib(),
+        "environment": environment(device, planner.facts),
+    }
+
+
+def peak_mib() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // KIB_PER_MIB if sys.platform == "linux" else peak // KIB_PER_MIB**2

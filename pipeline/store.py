@@ -1,0 +1,127 @@
+"""Artifacts on disk: plain folders, complete when their manifest is there, published by rename.
+
+    store/<kind>/<key>/<digest>/  manifest.json and the stage's files
+    store/<kind>/<key>/current    the digest in use
+
+The key says what went in, the digest what came out.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StoreError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published folder and what its manifest says."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return self.manifest["key"]
+
+    @property
+    def digest(self) -> str:
+        return self.manifest["digest"]
+
+
+class Store:
+    """The artifacts below one `.pipeline` folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.root = home / "store"
+
+    def current(self, kind: str, key: str) -> Artifact | None:
+        """The artifact in use under a key, or None."""
+        try:
+            digest = (self.root / kind / key / "current").read_text().strip()
+        except OSError:
+            return None
+        return self.find(kind, key, digest)
+
+    def find(self, kind: str, key: str, digest: str) -> Artifact | None:
+        """One artifact by key and digest, or None."""
+        folder = self.root / kind / key / digest
+        try:
+            return Artifact(folder, json.loads((folder / MANIFEST).read_text()))
+        except OSError:
+            return None
+        except ValueError as error:
+            raise StoreError(f"{folder / MANIFEST} is not valid JSON; delete {folder} and run again") from error
+
+    def last(self, recipe: str, stage: str) -> Artifact | None:
+        """What was published last for this stage of this recipe: what a stale stage is compared with."""
+        try:
+            pointer = json.loads((self.home / "last" / recipe / f"{stage}.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return self.find(pointer["kind"], pointer["key"], pointer["digest"])
+
+    def remember(self, recipe: str, stage: str, artifact: Artifact) -> None:
+        """Note that this artifact serves this stage of this recipe."""
+        pointer = {"kind": artifact.manifest["kind"], "key": artifact.key, "digest": artifact.digest}
+        path = self.home / "last" / recipe / f"{stage}.json"
+        text = json.dumps(pointer)
+        if not (path.exists() and path.read_text() == text):
+            replace_text(path, text)
+
+    def scratch(self, kind: str, key: str) -> Path:
+        """Folder for resume state; it lives until the artifact is published."""
+        return self.home / "scratch" / kind / key
+
+    def new_work_folder(self) -> Path:
+        """Empty folder on the store's file system, to be filled and published."""
+        folder = self.home / "work" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
+
+    def publish(self, work: Path, manifest: dict[str, Any], volatile: Collection[str]) -> Artifact:
+        """Hash the folder's files, write the manifest, rename it into place, make it current."""
+        files = describe_files(work, volatile)
+        declared = [[name, f["sha256"]] for name, f in sorted(files.items()) if not f["volatile"]]
+        digest = hashlib.sha256(json.dumps(declared).encode()).hexdigest()
+        manifest = {**manifest, "digest": digest, "files": files}
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        place = self.root / manifest["kind"] / manifest["key"]
+        place.mkdir(parents=True, exist_ok=True)
+        if (place / digest / MANIFEST).exists():
+            shutil.rmtree(work)
+        else:
+            os.rename(work, place / digest)
+        replace_text(place / "current", digest)
+        artifact = self.find(manifest["kind"], manifest["key"], digest)
+        assert artifact is not None
+        return artifact
+
+
+def describe_files(folder: Path, volatile: Collection[str]) -> dict[str, dict[str, Any]]:
+    """{relative name: sha256, bytes, volatile} of every file below a folder."""
+    described = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            described[name] = {"sha256": digest, "bytes": path.stat().st_size, "volatile": name in volatile}
+    return described
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    os.replace(part, path)

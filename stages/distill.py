@@ -1,0 +1,87 @@
+"""Stage `distill`: train the student under a method's loss terms; publish it alone, ready to ship."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline.stage import Context, Outputs, StageConfig
+from stages.losses.methods import TermConfig, needs_position, needs_teacher, resolve
+from stages.nets.catalogue import module_of
+from stages.nets.config import NetConfig
+from stages.training.config import TrainingConfig
+
+VERSION = 1
+
+
+class TermChange(StageConfig):
+    """What a recipe changes of one term of its method; absent fields keep the method's value."""
+
+    weight: float | None = Field(None, ge=0)
+    """0 drops the term."""
+    reduction: str | None = None
+    tap: str | None = None
+    temperature: float | None = Field(None, gt=0)
+
+
+class Config(TrainingConfig):
+    """Part `[distill]` of a recipe."""
+
+    student: NetConfig = NetConfig(net="pspnet_resnet18")
+    method: str = "idd"
+    """`none` trains without a teacher; `idd` is the paper's eq. 6."""
+    terms: dict[str, TermChange] = {}
+    """Changes to the method's terms by name, e.g. `terms.inter_class.weight = 0.5`."""
+
+
+def terms_of(config: Config) -> dict[str, TermConfig]:
+    """The weighted terms that the config asks for."""
+    changes = {name: change.model_dump(exclude_none=True) for name, change in config.terms.items()}
+    return resolve(config.method, changes)
+
+
+def needs(config: Config) -> tuple[str, ...]:
+    """The images, and the teacher and position network where a term reads them."""
+    terms = terms_of(config)
+    teacher = ("teacher",) if needs_teacher(terms) else ()
+    return ("data", *teacher, *(("position",) if needs_position(terms) else ()))
+
+
+def code(config: Config) -> tuple[str, ...]:
+    """The chosen student's module."""
+    return (module_of(config.student.net),)
+
+
+def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
+    """Publish the student without teacher, adapters or auxiliary head."""
+    from stages.datasets.index import read_index
+    from stages.training.artifact import headline, score, write_artifact
+    from stages.training.device import start_fabric
+    from stages.training.start import build_net, crops
+    from stages.training.student import train_net
+
+    index = read_index(inputs["data"])
+    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    net, spec = build_net(ctx, config.student, len(index.classes), config.seed)
+    teacher = load_teacher(inputs)
+    batches = crops(ctx, inputs["data"], index, config)
+    title = f"student, method {config.method}"
+    history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, title, teacher)
+    net.aux_head = None
+    scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
+    write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
+    split, values = headline(scores)
+    return Outputs(summary={f"{split} mIoU": values["miou"]}, volatile=("history.jsonl",))
+
+
+def load_teacher(inputs: Mapping[str, Path]):
+    """The frozen teacher and its position network, as far as the method's terms read them."""
+    from stages.nets.saved import load_net
+    from stages.position import load_position_net
+    from stages.training.student import Teacher
+
+    if "teacher" not in inputs:
+        return None
+    net, spec = load_net(inputs["teacher"])
+    position_net = load_position_net(inputs["position"]) if "position" in inputs else None
+    return Teacher(net, spec, position_net)

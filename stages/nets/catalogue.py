@@ -1,0 +1,117 @@
+"""The networks by name: which module builds each, with which arguments. No torch until one is built."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import NetworkError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Triple = tuple[float, float, float]
+
+NORMALISATIONS: Mapping[str, tuple[Triple, Triple]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""Mean and standard deviation of R, G, B on the 0..1 scale: input = (rgb / 255 - mean) / std."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one network is built."""
+
+    module: str
+    """Dotted module that holds the builder."""
+    builder: str
+    """Function of that module: `builder(classes, **args) -> nn.Module`."""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that the name fixes."""
+    accepts: tuple[str, ...] = ()
+    """Arguments that the user may give."""
+    torchvision: str | None = None
+    """torchvision's name of the network whose ImageNet weights fit the backbone."""
+
+
+CATALOGUE: Mapping[str, Entry] = {
+    **{
+        f"pspnet_resnet{depth}": Entry(
+            "stages.nets.pspnet_resnet", "pspnet_resnet", {"depth": depth}, ("width",), f"resnet{depth}"
+        )
+        for depth in (18, 34, 50, 101)
+    },
+    "pspnet_mobilenet_v2": Entry(
+        "stages.nets.pspnet_mobilenet_v2", "pspnet_mobilenet_v2", {}, ("width",), "mobilenet_v2"
+    ),
+    "espnet": Entry("stages.nets.espnet", "espnet", {}, ("p", "q")),
+}
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """All that is needed to build a network again and to feed it."""
+
+    net: str
+    """Name in the catalogue."""
+    classes: int
+    """Number of output classes."""
+    args: Mapping[str, Any]
+    """Arguments of the builder, e.g. `{"width": 0.5}`."""
+    mean: Triple
+    """Mean of R, G, B on the 0..1 scale."""
+    std: Triple
+    """Standard deviation of R, G, B on the 0..1 scale."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self) | {"args": dict(self.args), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "NetSpec":
+        """Inverse of `to_json`; KeyError when a field is missing, other keys are not read."""
+        red, green, blue = values["mean"]
+        red_std, green_std, blue_std = values["std"]
+        return cls(
+            net=values["net"],
+            classes=values["classes"],
+            args=dict(values["args"]),
+            mean=(red, green, blue),
+            std=(red_std, green_std, blue_std),
+        )
+
+
+def names() -> tuple[str, ...]:
+    """The networks that can be built."""
+    return tuple(CATALOGUE)
+
+
+def entry_of(net: str) -> Entry:
+    """The entry of a network; NetworkError that offers the nearest names when there is none."""
+    if net not in CATALOGUE:
+        nearest = get_close_matches(net, CATALOGUE, n=3, cutoff=0.4) or names()
+        raise NetworkError(f"no network is called {net!r}; did you mean {', '.join(nearest)}?")
+    return CATALOGUE[net]
+
+
+def module_of(net: str) -> str:
+    """Dotted module that builds the network; NetworkError for an unknown name."""
+    return entry_of(net).module
+
+
+def build(net: str, classes: int, **args: Any) -> "nn.Module":
+    """A new network in training mode, initialised from torch's global generator.
+
+    It maps normalised float images N x 3 x H x W to a dict of N x C x h x w maps: `logits`, the taps named in
+    its `tap_channels`, and `aux` while it trains and has an `aux_head`.
+    NetworkError for an unknown name or an argument that the network does not take.
+    """
+    entry = entry_of(net)
+    unknown = [name for name in args if name not in entry.accepts]
+    if unknown:
+        raise NetworkError(f"{net} takes no argument {unknown[0]!r}; it takes {', '.join(entry.accepts)}")
+    builder = getattr(importlib.import_module(entry.module), entry.builder)
+    network: nn.Module = builder(classes, **entry.args, **args)
+    return network

@@ -1,0 +1,51 @@
+"""Position network (Islam et al. 2020; section 3.3 of the paper): reads absolute position out of features."""
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import NetworkError
+
+
+class PositionNet(nn.Module):
+    """Two 3x3 convolutions without padding, which would leak position, to one map for each axis.
+
+    `margin` is the number of cells that each side of the map loses.
+    """
+
+    margin = 2
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.read = nn.Conv2d(channels, hidden, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.project = nn.Conv2d(hidden, 2, 3)
+
+    def forward(self, features_NChw: Tensor) -> Tensor:
+        """Features N x channels x h x w to float32 N x 2 x (h - 2 margin) x (w - 2 margin) in (0, 1).
+
+        Channel 0 is HOR, 0 at the left to 1 at the right; channel 1 is VER, 0 at the top to 1 at the bottom.
+        NetworkError where no cell is left.
+        """
+        _check_grid(features_NChw.shape[-2], features_NChw.shape[-1], self.margin)
+        maps_N2hw = self.project(self.relu(self.read(features_NChw)))
+        return torch.sigmoid(maps_N2hw.float())
+
+
+def position_targets(h: int, w: int, margin: int, device: torch.device | str | None = None) -> Tensor:
+    """What PositionNet should answer for an `h` x `w` grid: float32 2 x (h - 2 margin) x (w - 2 margin).
+
+    The ramps run 0..1 over the whole grid and are then cropped by `margin` on each side: channel 0 left to
+    right, channel 1 top to bottom. NetworkError where no cell is left.
+    """
+    _check_grid(h, w, margin)
+    hor_w = torch.linspace(0, 1, w, device=device)[margin : w - margin]
+    ver_h = torch.linspace(0, 1, h, device=device)[margin : h - margin]
+    ver_hw, hor_hw = torch.meshgrid(ver_h, hor_w, indexing="ij")
+    return torch.stack([hor_hw, ver_hw])
+
+
+def _check_grid(h: int, w: int, margin: int) -> None:
+    if min(h, w) <= 2 * margin:
+        raise NetworkError(
+            f"features of {h}x{w} cells leave none after {margin} on each side; use larger images or crops"
+        )

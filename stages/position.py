@@ -1,0 +1,95 @@
+"""Stage `position`: read absolute position out of the frozen teacher's features (Islam et al. 2020; IDD section 3.3)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.stage import Context, Outputs
+from stages.training.config import Split, TrainingConfig
+
+VERSION = 1
+
+
+class Config(TrainingConfig):
+    """Part `[position]` of a recipe: whole images, no augmentation, since a ramp belongs to a whole image."""
+
+    iterations: int = Field(1_000, ge=1)
+    batch: int = Field(8, ge=1)
+    lr: float = Field(0.1, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    tap: str = "pyramid"
+    """The teacher's map that is read; the same one on which the position term compares."""
+    hidden: int = Field(64, ge=1)
+    """Channels between the read-out's two convolutions."""
+    held_out: Split = "test"
+    """Split on which the read-out is scored."""
+    held_out_images: int = Field(64, ge=1)
+    """How many of its images, spread evenly."""
+
+
+def needs(config: Config) -> tuple[str, ...]:
+    """The images and the network whose features are read."""
+    return ("data", "teacher")
+
+
+def code(config: Config) -> tuple[str, ...]:
+    """Nothing that the config chooses: the teacher's module is part of the teacher's artifact."""
+    return ()
+
+
+def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
+    """Publish the read-out with its Spearman correlation and MSE, beside a content-only read-out's."""
+    from safetensors.torch import save_file
+
+    from stages.datasets.index import read_index
+    from stages.training.device import start_fabric
+    from stages.training.readout import content_readout, feature_readout, train_and_score
+
+    index = read_index(inputs["data"])
+    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    metrics: dict[str, Any] = {"tap": config.tap}
+    features, grid_hw = feature_readout(inputs["teacher"], index.size_px, config, ctx.device)
+    history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)
+    content = content_readout(grid_hw, config)
+    _, metrics["content_only"] = train_and_score(fabric, content, inputs["data"], index, config, ctx)
+    save_file(features.net.state_dict(), ctx.work / "model.safetensors")
+    description = {"tap": config.tap, "channels": features.net.channels, "hidden": config.hidden}
+    (ctx.work / "config.json").write_text(json.dumps(description, indent=1) + "\n")
+    (ctx.work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (ctx.work / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
+    (ctx.work / "README.md").write_text(card(metrics, config))
+    summary = {f"Spearman {axis}": metrics["features"][axis]["spearman"] for axis in ("horizontal", "vertical")}
+    return Outputs(summary=summary, volatile=("history.jsonl",))
+
+
+def card(metrics: Mapping[str, Any], config: Config) -> str:
+    """The artifact's README: how well position can be read, and from what."""
+    rows = [
+        f"| {label} | {axis} | {metrics[source][axis]['spearman']:.3f} | {metrics[source][axis]['mse']:.4f} |"
+        for label, source in ((f"teacher's `{config.tap}`", "features"), ("RGB, unpadded", "content_only"))
+        for axis in ("horizontal", "vertical")
+    ]
+    head = [
+        "# Position network",
+        "",
+        "Reads the relative column and row of each cell out of features; scored on held-out images.",
+        "",
+        "| read from | axis | Spearman | MSE |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def load_position_net(folder: Path) -> Any:
+    """The frozen read-out of a position artifact, in eval mode."""
+    from safetensors.torch import load_file
+
+    from stages.nets.position import PositionNet
+
+    description = json.loads((folder / "config.json").read_text())
+    net = PositionNet(description["channels"], description["hidden"])
+    net.load_state_dict(load_file(folder / "model.safetensors"))
+    return net.eval().requires_grad_(False)

@@ -1,0 +1,52 @@
+"""Stage `teacher`: train the large network by cross-entropy, or publish one that exists (`iterations = 0`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.stage import Context, Outputs
+from stages.nets.catalogue import module_of
+from stages.nets.config import NetConfig
+from stages.training.config import TrainingConfig
+
+VERSION = 1
+
+
+class Config(NetConfig, TrainingConfig):
+    """Part `[teacher]` of a recipe."""
+
+    net: str = "pspnet_resnet101"
+    auxiliary_weight: float = 0.4
+    """Weight of the auxiliary head's cross-entropy, where the network has one."""
+
+
+def needs(config: Config) -> tuple[str, ...]:
+    """The images alone."""
+    return ("data",)
+
+
+def code(config: Config) -> tuple[str, ...]:
+    """The chosen network's module."""
+    return (module_of(config.net),)
+
+
+def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
+    """Publish the trained teacher with its scores."""
+    from stages.datasets.index import read_index
+    from stages.losses.methods import resolve
+    from stages.training.artifact import headline, score, write_artifact
+    from stages.training.device import start_fabric
+    from stages.training.start import build_net, crops
+    from stages.training.student import train_net
+
+    index = read_index(inputs["data"])
+    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    net, spec = build_net(ctx, config, len(index.classes), config.seed)
+    history = []
+    if config.iterations:
+        terms = resolve("none", {"auxiliary": {"weight": config.auxiliary_weight}})
+        batches = crops(ctx, inputs["data"], index, config)
+        history = train_net(fabric, net, spec, terms, batches, config, ctx, "teacher")
+    scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
+    write_artifact(ctx, net, spec, inputs["data"], scores, history, "Teacher")
+    split, values = headline(scores)
+    return Outputs(summary={f"{split} mIoU": values["miou"]}, volatile=("history.jsonl",))

@@ -1,0 +1,50 @@
+"""Resume checkpoints in a stage's scratch folder: an interrupted run goes on where it stopped."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline.errors import TrainingError
+
+
+
+def checkpoint_path(scratch: Path, title: str) -> Path:
+    """Where the loop named `title` keeps its state; a stage may run several loops one after the other."""
+    return scratch / f"{title.replace(' ', '_').replace(',', '')}.pt"
+
+
+def save_checkpoint(
+    path: Path, iteration: int, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]
+) -> None:
+    """Write the whole training state; the rename makes it the old state or the new one, never half."""
+    state = {
+        "iteration": iteration,
+        "module": module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all(),
+        "history": history,
+    }
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def restore_checkpoint(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, list[dict]]:
+    """The iteration to go on from and the history so far; (0, []) where there is no checkpoint."""
+    if not path.exists():
+        return 0, []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise TrainingError(f"cannot resume from {path}: {error}; delete that file to start again") from error
+    torch.set_rng_state(state["rng"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    return state["iteration"], state["history"]

@@ -1,0 +1,54 @@
+"""Device and precision of a training stage, through Lightning Fabric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+    from lightning_fabric import Fabric
+
+FABRIC_PRECISION = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """The precision that `auto` stands for on this device: bf16 where it is native, otherwise fp32."""
+    if precision == "fp16-mixed" and device == "cpu":
+        raise TrainingError("precision fp16-mixed needs a GPU: choose bf16-mixed, fp32 or auto for the CPU")
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if has_native_bf16(device) else "fp32"
+
+
+def has_native_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware; emulated bf16 is slower than fp32."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split() if cpuinfo.exists() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def start_fabric(precision: str, device: str, seed: int) -> Fabric:
+    """A Fabric on one device, its generators seeded; TF32 off so that fp32 means fp32."""
+    import torch
+    from lightning_fabric import Fabric
+
+    resolved = resolve_precision(precision, device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[resolved])
+    torch.manual_seed(seed)
+    return fabric
+
+
+def memory_format(channels_last: bool) -> torch.memory_format:
+    """The torch memory format that a config's `channels_last` asks for."""
+    import torch
+
+    return torch.channels_last if channels_last else torch.contiguous_format

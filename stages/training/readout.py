@@ -1,0 +1,170 @@
+"""Training and scoring a position read-out over frozen maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pipeline.errors import TrainingError
+from pipeline.stage import Context
+from stages.datasets.index import Index, Sample, images_root
+from stages.nets.normalise import Normalise
+from stages.nets.position import PositionNet, position_targets
+from stages.nets.saved import load_net
+from stages.preprocess import Preprocess, fit, read_image
+from stages.training.loop import train
+
+if TYPE_CHECKING:
+    from stages.position import Config
+
+AXES = ("horizontal", "vertical")
+CACHE_BYTES = 1 << 30
+CONTENT_CONVOLUTIONS = 4
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A frozen map and the network that reads position out of it."""
+
+    title: str
+    maps: Callable[[Tensor], Tensor]
+    """Images 1 x H x W x 3 uint8 -> map 1 x C x h x w."""
+    net: PositionNet
+
+
+def feature_readout(
+    teacher: Path, size_px: tuple[int, int], config: Config, device: str
+) -> tuple[Readout, tuple[int, int]]:
+    """Read-out over the teacher's tap, and that tap's grid for an image of `size_px`."""
+    net, spec = load_net(teacher)
+    net = net.to(device).eval().requires_grad_(False)
+    if config.tap not in net.tap_channels:
+        raise TrainingError(f"position.tap: {spec.net} has no tap {config.tap!r}, only {list(net.tap_channels)}")
+    normalise = Normalise(spec.mean, spec.std).to(device)
+
+    def maps(images_NHWC: Tensor) -> Tensor:
+        return net(normalise(images_NHWC))[config.tap]
+
+    with torch.no_grad():
+        grid_hw = maps(torch.zeros(1, *size_px, 3, dtype=torch.uint8, device=device)).shape[-2:]
+    return Readout("position", maps, PositionNet(net.tap_channels[config.tap], config.hidden)), tuple(grid_hw)
+
+
+def content_readout(grid_hw: tuple[int, int], config: Config) -> Readout:
+    """Read-out over the image itself, averaged to the tap's grid: what content alone tells of position."""
+
+    def maps(images_NHWC: Tensor) -> Tensor:
+        images_NCHW = images_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return nn.functional.interpolate(images_NCHW, size=grid_hw, mode="area")
+
+    return Readout("content only", maps, PositionNet(3, config.hidden, CONTENT_CONVOLUTIONS))
+
+
+class FrozenMaps:
+    """Maps of a split's images, computed on demand and kept while they fit into memory."""
+
+    def __init__(
+        self, maps: Callable[[Tensor], Tensor], samples: Sequence[Sample], data: Path, root: Path, device: str
+    ) -> None:
+        self.maps = maps
+        self.samples = samples
+        self.root = root
+        self.device = device
+        self.preprocess = Preprocess.from_json(json.loads((data / "preprocess.json").read_text()))
+        self.kept: dict[int, Tensor] = {}
+        self.kept_bytes = 0
+
+    @torch.no_grad()
+    def __getitem__(self, position: int) -> Tensor:
+        """The C x h x w map of image `position`."""
+        if position in self.kept:
+            return self.kept[position]
+        image_HWC = fit(read_image(self.root / self.samples[position].image), self.preprocess)
+        map_CHW = self.maps(torch.from_numpy(image_HWC)[None].to(self.device))[0].float()
+        size = map_CHW.numel() * map_CHW.element_size()
+        if self.kept_bytes + size <= CACHE_BYTES:
+            self.kept[position] = map_CHW
+            self.kept_bytes += size
+        return map_CHW
+
+    def batches(self, start: int, iterations: int, batch: int, seed: int) -> Iterator[Tensor]:
+        """Batches N x C x h x w; which images stand in one depends on (seed, iteration) alone."""
+        for iteration in range(start, iterations):
+            positions = np.random.default_rng((seed, iteration)).integers(len(self.samples), size=batch)
+            yield torch.stack([self[int(p)] for p in positions])
+
+
+class RampError(nn.Module):
+    """Mean squared error of the read-out against the two ramps: maps N x C x h x w -> (total, terms)."""
+
+    def __init__(self, net: PositionNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, maps_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        targets = position_targets(*maps_NCHW.shape[-2:], self.net.margin).to(maps_NCHW.device)
+        errors = (self.net(maps_NCHW).float() - targets).square().mean(dim=(0, 2, 3))
+        return errors.sum(), dict(zip(AXES, errors.detach(), strict=True))
+
+
+def train_and_score(
+    fabric: Fabric, readout: Readout, data: Path, index: Index, config: Config, ctx: Context
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Train a read-out in place on the train split; returns its history and its held-out scores per axis."""
+    root = images_root(data, index, ctx.settings)
+    maps = FrozenMaps(readout.maps, index.samples("train"), data, root, ctx.device)
+    module = RampError(readout.net.to(ctx.device))
+
+    def batches(start: int) -> Iterator[Tensor]:
+        return maps.batches(start, config.iterations, config.batch, config.seed)
+
+    history = train(fabric, module, batches, lambda maps_NCHW: (maps_NCHW,), config, ctx, readout.title)
+    held_out = spread(index.samples(config.held_out), config.held_out_images)
+    maps = FrozenMaps(readout.maps, held_out, data, root, ctx.device)
+    scores = score(readout.net.eval(), (maps[i] for i in range(len(held_out))))
+    for axis, values in scores.items():
+        ctx.log(f"{readout.title}: {axis} Spearman {values['spearman']:.3f}, MSE {values['mse']:.4f}")
+    return history, scores
+
+
+def spread(samples: Sequence[Sample], count: int) -> Sequence[Sample]:
+    """At most `count` samples, evenly spaced."""
+    if len(samples) <= count:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, count).round().astype(int)]
+
+
+@torch.no_grad()
+def score(net: PositionNet, maps: Iterator[Tensor]) -> dict[str, dict[str, float]]:
+    """Spearman correlation with the ramp and mean squared error per axis, averaged over the maps (each C x h x w)."""
+    spearmans, errors = [], []
+    for map_CHW in maps:
+        predicted = net(map_CHW[None])[0].float().cpu().numpy()
+        targets = position_targets(*map_CHW.shape[-2:], net.margin).numpy()
+        spearmans.append([spearman(p, t) for p, t in zip(predicted, targets, strict=True)])
+        errors.append(np.square(predicted - targets).mean(axis=(1, 2)))
+    means = zip(np.mean(spearmans, axis=0), np.mean(errors, axis=0), strict=True)
+    return {axis: {"spearman": float(s), "mse": float(e)} for axis, (s, e) in zip(AXES, means, strict=True)}
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman rank correlation, ties at their average rank; 0 where either is constant."""
+    ranks_a, ranks_b = average_ranks(a.ravel()), average_ranks(b.ravel())
+    if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank of each value, equal values sharing the mean of their ranks."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[group]

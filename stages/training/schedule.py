@@ -1,0 +1,11 @@
+"""Learning-rate schedules as pure functions of progress."""
+
+
+def poly(progress: float, power: float, warmup: float = 0.0) -> float:
+    """Factor on the base learning rate: linear rise over `warmup`, times (1 - progress) ** power.
+
+    `progress` is the share of iterations done, in [0, 1). Source: IDD section 4.2 (without the rise).
+    """
+    assert 0 <= progress < 1
+    rise = 1.0 if progress >= warmup else (progress / warmup)
+    return rise * (1.0 - progress) ** power

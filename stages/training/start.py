@@ -1,0 +1,60 @@
+"""What every training stage does first: read the data, build its network, say what was loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline.errors import DataError
+from pipeline.stage import Context
+from stages.datasets.index import Index, images_root
+from stages.nets.catalogue import NetSpec, build
+from stages.nets.config import NetConfig
+from stages.nets.weights import load_weights
+from stages.training.config import TrainingConfig
+from stages.training.device import memory_format
+from stages.training.loader import Augmentation, Batch, training_batches
+
+
+def build_net(ctx: Context, config: NetConfig, classes: int, seed: int) -> tuple[nn.Module, NetSpec]:
+    """The network of a recipe, initialised from `seed`, with its weights loaded and reported key by key."""
+    spec = config.spec(classes)
+    torch.manual_seed(seed)
+    net = build(spec.net, spec.classes, **spec.args)
+    if config.weights is None:
+        ctx.log(f"{spec.net}: random initialisation, seed {seed}")
+        return net, spec
+    report = load_weights(net, config.weights, spec.net)
+    ctx.log(report.summary())
+    (ctx.work / "weights_report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    return net, spec
+
+
+def crops(
+    ctx: Context, data: Path, index: Index, config: TrainingConfig
+) -> Callable[[int], Iterator[Batch]]:
+    """Function of the first iteration that gives the training batches from there on."""
+    if not index.samples("train"):
+        raise DataError(f"split train of {index.name} is empty: nothing to train on")
+    augmentation = Augmentation(crop_px=config.crop_px, scale=config.scale, mirror=config.mirror)
+    ctx.log(
+        f"batch {config.batch}, crop {config.crop_px[0]}x{config.crop_px[1]}, "
+        f"scale {config.scale[0]}-{config.scale[1]}, mirror {'on' if config.mirror else 'off'}"
+    )
+    root = images_root(data, index, ctx.settings)
+
+    def from_iteration(start: int) -> Iterator[Batch]:
+        return training_batches(
+            index, root, "train", augmentation, config.batch, config.seed, start, config.iterations, config.workers
+        )
+
+    return from_iteration
+
+
+def place(net: nn.Module, config: TrainingConfig, device: str) -> nn.Module:
+    """`net` on the device in the memory format of the config."""
+    return net.to(device=device, memory_format=memory_format(config.channels_last))

@@ -1,0 +1,41 @@
+"""Readers on texts of real machines, and the whole description on this one."""
+
+import json
+import os
+
+from bench.environment import describe, installed_version, memory_gib, parse_gpus
+
+
+def test_memory() -> None:
+    assert memory_gib("MemFree: 1 kB\n") is None
+    assert memory_gib("MemTotal:       16384000 kB\nMemFree: 1 kB\n") == 15.6
+
+
+def test_gpus_of_nvidia_smi() -> None:
+    """Values that a GPU does not tell are None."""
+    answer = "Tesla T4, 550.54, 15360, 300, 1590, 41\nOrin, N/A, [N/A], [N/A], [N/A], [N/A]\n"
+    first, second = parse_gpus(answer)
+    assert first == {
+        "name": "Tesla T4",
+        "driver": "550.54",
+        "memory_mib": 15360,
+        "clock_mhz": 300,
+        "max_clock_mhz": 1590,
+        "temperature_c": 41,
+    }
+    assert (second["name"], second["memory_mib"]) == ("Orin", None)
+
+
+def test_versions_come_from_any_distribution_that_provides_a_package() -> None:
+    assert installed_version(("no-such-distribution", "numpy")) == installed_version(("numpy",))
+    assert installed_version(("no-such-distribution",)) is None
+
+
+def test_this_machine_is_plain_data() -> None:
+    facts = describe(threads=1)
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["cpu"]["model"]
+    assert facts["cpu"]["threads"] == 1
+    assert facts["cpu"]["cores"] == os.cpu_count()
+    assert facts["packages"]["torch"]
+    assert facts["packages"]["onnxruntime"]

@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with real data and weights (`data/camvid`, `weights/`); the test skips where there is none."""
+    folder = Path(os.environ.get("IDD_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data" / "camvid").is_dir():
+        pytest.skip(f"no sample data in {folder}; set IDD_SHARED to a folder that holds data/camvid")
+    return folder

@@ -1,0 +1,167 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torchvision.models import get_model
+from torchvision.models._api import WeightsEnum
+
+from pipeline.errors import WeightsError
+from stages.nets.catalogue import build
+from stages.nets.weights import load_weights
+
+
+@pytest.fixture
+def resnet18_file(tmp_path: Path) -> Path:
+    torch.manual_seed(7)
+    path = tmp_path / "resnet18.safetensors"
+    save_file(get_model("resnet18", weights=None).state_dict(), path)
+    return path
+
+
+def test_imagenet_mobilenet_v2_fills_the_whole_backbone(shared: Path) -> None:
+    path = shared / "weights" / "mobilenet_v2_imagenet.safetensors"
+    net = build("pspnet_mobilenet_v2", 19)
+    report = load_weights(net, path, "pspnet_mobilenet_v2")
+    backbone = {key for key in net.state_dict() if key.startswith("backbone.")}
+    assert set(report.loaded) == backbone
+    assert {key.split(".")[0] for key in report.initial} == {"pyramid", "head"}
+    assert set(report.skipped) == {
+        key for key in load_file(path) if key.startswith(("features.18.", "classifier."))
+    }
+    assert report.skipped["classifier.1.weight"] == "the network has no such key"
+    for key, tensor in load_file(path).items():
+        if key not in report.skipped:
+            assert torch.equal(net.state_dict()[f"backbone.{key}"], tensor), key
+
+
+def test_a_deep_stem_takes_what_fits_and_says_what_not(resnet18_file: Path) -> None:
+    torch.manual_seed(0)
+    net = build("pspnet_resnet18", 19)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    report = load_weights(net, resnet18_file, "pspnet_resnet18")
+    assert report.skipped["conv1.weight"] == "shape (64, 3, 7, 7), the network's is (64, 3, 3, 3)"
+    assert "shape" in report.skipped["layer1.0.conv1.weight"]
+    assert report.skipped["fc.bias"] == "the network has no such key"
+    # The statistics of a batch norm say nothing about another convolution's output.
+    assert report.skipped["bn1.running_mean"] == "its convolution backbone.conv1 was skipped"
+    assert report.skipped["layer1.0.bn1.weight"] == "its convolution backbone.layer1.0.conv1 was skipped"
+    assert "layer1.0.bn2.weight" not in report.skipped
+    source = load_file(resnet18_file)
+    assert set(source) == set(report.skipped) | {key.removeprefix("backbone.") for key in report.loaded}
+    after = net.state_dict()
+    for key in report.loaded:
+        assert torch.equal(after[key], source[key.removeprefix("backbone.")]), key
+    for key in report.initial:
+        assert torch.equal(after[key], before[key]), key
+    counters = {key for key in after if key.endswith("num_batches_tracked")}
+    assert set(report.loaded) | set(report.initial) | counters == set(after)
+    assert (
+        "backbone.conv3.weight" in report.initial
+        and "backbone.layer1.0.downsample.0.weight" in report.initial
+    )
+
+
+def test_report_is_plain_and_short(resnet18_file: Path) -> None:
+    report = load_weights(build("pspnet_resnet18", 19), resnet18_file, "pspnet_resnet18")
+    values = json.loads(json.dumps(report.to_json()))
+    assert values["source"] == "resnet18.safetensors"
+    assert values["loaded"] == list(report.loaded) and values["skipped"] == report.skipped
+    assert "\n" not in report.summary()
+    assert report.summary().startswith(
+        "resnet18.safetensors: 108 keys loaded, 14 skipped (first bn1.bias: its"
+    )
+
+
+def test_own_keys_start_another_class_count(tmp_path: Path) -> None:
+    source, net = (build("pspnet_resnet18", classes, width=0.125) for classes in (5, 7))
+    save_file(source.state_dict(), tmp_path / "own.safetensors")
+    report = load_weights(net, tmp_path / "own.safetensors", "pspnet_resnet18")
+    classifiers = {f"{layer}.{kind}" for layer in ("head", "aux_head.4") for kind in ("weight", "bias")}
+    assert set(report.skipped) == set(report.initial) == classifiers
+    assert torch.equal(net.pyramid.fuse[0].weight, source.pyramid.fuse[0].weight)
+
+
+def test_nothing_fits(resnet18_file: Path) -> None:
+    net = build("espnet", 19)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"nothing in resnet18\.safetensors fits espnet \(bn1\.") as caught:
+        load_weights(net, resnet18_file, "espnet")
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_counters_alone_are_no_fit(tmp_path: Path) -> None:
+    narrow = build("pspnet_resnet18", 19, width=0.125)
+    save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "wide.safetensors")
+    with pytest.raises(WeightsError, match="of the same backbone and width"):
+        load_weights(narrow, tmp_path / "wide.safetensors", "pspnet_resnet18")
+
+
+def test_a_file_that_is_not_there_or_no_safetensors(tmp_path: Path) -> None:
+    net = build("espnet", 19)
+    with pytest.raises(WeightsError, match=r"absent\.safetensors"):
+        load_weights(net, tmp_path / "absent.safetensors", "espnet")
+    (tmp_path / "text.safetensors").write_text("weights")
+    with pytest.raises(WeightsError, match=r"text\.safetensors as safetensors"):
+        load_weights(net, tmp_path / "text.safetensors", "espnet")
+
+
+class Downloads:
+    """A folder in the place of torchvision's server: the same code fetches, checks and reads its files."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.monkeypatch = folder, monkeypatch
+        folder.mkdir()
+        monkeypatch.setattr(torch.hub, "_hub_dir", str(folder / "hub"))
+
+    def offer(self, state: object, digest: str | None = None) -> str:
+        path = self.folder / "state.pth"
+        torch.save(state, path)
+        digest = digest or hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        address = path.rename(self.folder / f"state-{digest}.pth").as_uri()
+        self.monkeypatch.setattr(WeightsEnum, "url", property(lambda weights: address))
+        return address
+
+
+@pytest.fixture
+def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Downloads:
+    return Downloads(tmp_path / "downloads", monkeypatch)
+
+
+def test_torchvision_weights_are_fetched(downloads: Downloads) -> None:
+    source = get_model("mobilenet_v2", weights=None).state_dict()
+    address = downloads.offer(source)
+    net = build("pspnet_mobilenet_v2", 19)
+    report = load_weights(net, "torchvision", "pspnet_mobilenet_v2")
+    assert report.source == address
+    assert set(report.loaded) == {key for key in net.state_dict() if key.startswith("backbone.")}
+    assert torch.equal(net.backbone.features[17].conv[2].weight, source["features.17.conv.2.weight"])
+
+
+def test_a_download_with_another_hash_is_refused(downloads: Downloads) -> None:
+    downloads.offer(get_model("mobilenet_v2", weights=None).state_dict(), digest="00000000")
+    with pytest.raises(WeightsError, match=r"invalid hash value .*; give a safetensors file") as caught:
+        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_download_that_runs_code_is_refused(downloads: Downloads) -> None:
+    downloads.offer({"features.0.0.weight": Path("code")})
+    with pytest.raises(WeightsError, match="Weights only load failed") as caught:
+        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer(downloads: Downloads) -> None:
+    address = downloads.offer({})
+    (downloads.folder / address.rpartition("/")[2]).unlink()
+    with pytest.raises(WeightsError, match=r"cannot get file:.*; give a safetensors file"):
+        load_weights(build("pspnet_resnet18", 19), "torchvision", "pspnet_resnet18")
+
+
+def test_torchvision_has_no_espnet() -> None:
+    with pytest.raises(WeightsError, match="torchvision has no weights for espnet; give"):
+        load_weights(build("espnet", 19), "torchvision", "espnet")
