@@ -7,10 +7,12 @@ A report (`SCHEMA_VERSION`) is plain data:
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
     complexity      {role: bench.complexity.complexity(...)}
-    latency         settings, rows (bench.latency.Row.to_json, role, runtime, file, miou), ratios
-    parity          [{form, precision, status, ...}], a row for each exported form
+    latency         settings (bench.latency.Schedule, batch, device, image),
+                    rows (bench.latency.Row.to_json, role, runtime, file, output, miou, miou_images),
+                    ratios (bench.latency.Ratio)
+    parity          split, limits, files (export.parity.Comparison.to_json)
     environment     bench.environment.describe()
-    provenance      {stage: {folder, manifest}}
+    provenance      artifacts {stage: {key, digest}}, files {exported file: sha256}
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +27,21 @@ ROLES = {
 
 COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
 FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
-LATENCY_HEADER = ("candidate", "status", "mIoU", "load", "first", *FIGURES, "n", "images/s")
+LATENCY_HEADER = ("candidate", "gives", "status", "mIoU (images)", "load", "first", *FIGURES, "n", "images/s")
+PARITY_COLUMNS = {
+    "file": "file",
+    "images": "images",
+    "max_abs_logit_error": "max logit error",
+    "mean_abs_logit_error": "mean logit error",
+    "argmax_agreement": "equal labels",
+    "near_ties": "near ties",
+    "violations": "violations",
+    "miou_torch": "mIoU in torch",
+    "miou_exported": "mIoU",
+    "miou_images": "mIoU's images",
+}
+SHARE_DECIMALS = {"argmax_agreement": 4, "miou_torch": 3, "miou_exported": 3}
+"""Columns that are shares of 1, and with how many decimals their percentages are shown."""
 
 Report = Mapping[str, Any]
 
@@ -63,7 +79,8 @@ def summary(report: Report) -> str:
     split = report["data"]["split"]
     scores = [report["accuracy"].get(role, {}).get(split) for role in ("student", "teacher")]
     if all(scores):
-        parts.append(f"{100 * (scores[0]['miou'] - scores[1]['miou']):+.1f} mIoU")
+        points = round(100 * (scores[0]["miou"] - scores[1]["miou"]), 1)
+        parts.append(f"{points + 0.0:+.1f} mIoU")
     return ", ".join(parts)
 
 
@@ -113,9 +130,9 @@ def latency(report: Report) -> list[str]:
     """Milliseconds an inference, a row for each candidate, then the paired ratios."""
     settings, rows = report["latency"]["settings"], report["latency"]["rows"]
     lines = [
-        f"Milliseconds an inference of batch {settings['batch']} at {size(report)}, uint8 image in,",
-        f"{settings['output']} out; reading the image is not included. Candidates took turns in",
-        f"{settings['repeats']} rounds. mIoU is that of the measured file on `{report['data']['split']}`.",
+        f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']},",
+        "from uint8 pictures to logits or labels, both in host memory; reading pictures is not included.",
+        f"Candidates took turns in {settings['repeats']} rounds. mIoU is that of the measured file.",
         "",
         *grid(LATENCY_HEADER, [latency_row(row) for row in rows]),
     ]
@@ -130,8 +147,9 @@ def latency_row(row: Mapping[str, Any]) -> list[str]:
     status = row["status"] if row["status"] == "ok" else f"{row['status']} ({row['why']})"
     return [
         row["name"],
+        cell(row["output"]),
         status,
-        percent(row.get("miou")),
+        "-" if row["miou"] is None else f"{percent(row['miou'])} ({row['miou_images']})",
         number(row["load_ms"]),
         number(row["first_ms"]),
         *(number(figures.get(f"{name}_ms")) for name in FIGURES),
@@ -148,12 +166,22 @@ def ratio_line(ratio: Mapping[str, Any]) -> str:
 
 
 def parity(report: Report) -> list[str]:
-    """How each exported form compares with the torch student, on real images."""
-    rows = report["parity"]
-    if not rows:
-        return ["No exported form was compared."]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return grid(columns, [[cell(row.get(name)) for name in columns] for row in rows])
+    """How each exported file compares with the torch student, on real images."""
+    found = report["parity"]
+    limits = ", ".join(f"{name} {value:g}" for name, value in found["limits"].items())
+    rows = [
+        [
+            percent(row[name], SHARE_DECIMALS[name]) if name in SHARE_DECIMALS else cell(row[name])
+            for name in PARITY_COLUMNS
+        ]
+        for row in found["files"]
+    ]
+    return [
+        f"Pictures of split `{found['split']}` through torch and through each file. Shares in percent.",
+        f"Limits: {limits}.",
+        "",
+        *grid(tuple(PARITY_COLUMNS.values()), rows),
+    ]
 
 
 def environment(report: Report) -> list[str]:
@@ -178,10 +206,12 @@ def environment(report: Report) -> list[str]:
 
 def provenance(report: Report) -> list[str]:
     """Which artifacts and files the figures belong to."""
-    rows = [[stage, "artifact", f"`{folder}`"] for stage, folder in report["provenance"].items()]
+    found = report["provenance"]
+    rows = [[stage, f"artifact {one['key']}", one["digest"]] for stage, one in found["artifacts"].items()]
     for role, model in report["models"].items():
-        rows += [[ROLES[role], name, f"`{digest}`"] for name, digest in model["files"].items()]
-    return grid(["", "what", "identity (sha256 for files)"], rows)
+        rows += [[ROLES[role], name, digest] for name, digest in model["files"].items()]
+    rows += [["exported student", name, digest] for name, digest in found["files"].items()]
+    return grid(("from", "what", "sha256"), rows)
 
 
 def size(report: Report) -> str:
@@ -202,9 +232,9 @@ def of(values: Any, *keys: str) -> Any:
     return values
 
 
-def percent(share: float | None) -> str:
-    """A share 0..1 in percent with two decimals; a dash for None."""
-    return "-" if share is None else f"{100 * share:.2f}"
+def percent(share: float | None, decimals: int = 2) -> str:
+    """A share 0..1 in percent; a dash for None."""
+    return "-" if share is None else f"{100 * share:.{decimals}f}"
 
 
 def mega(count: int) -> str:
@@ -213,8 +243,8 @@ def mega(count: int) -> str:
 
 
 def giga(count: int) -> str:
-    """A count in thousands of millions with two decimals."""
-    return f"{count / 1e9:.2f}"
+    """A count in thousands of millions with three decimals."""
+    return f"{count / 1e9:.3f}"
 
 
 def number(value: float | None) -> str:

@@ -1,17 +1,12 @@
 """The network as it ships: from decoded pictures to class ids or logits, in one module."""
 
-from pathlib import Path
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from export.forms import Output
 from stages.nets.catalogue import NetSpec
 from stages.nets.normalise import Normalise
-from stages.nets.saved import load_net
-
-Output = Literal["labels", "logits"]
 
 
 class Deployed(nn.Module):
@@ -42,9 +37,3 @@ def upsample(logits_NChw: Tensor, size_px: tuple[int, int]) -> Tensor:
     if logits_NChw.shape[-2:] == size_px:
         return logits_NChw
     return F.interpolate(logits_NChw, size=size_px, mode="bilinear", align_corners=True)
-
-
-def load_deployed(folder: Path, output: Output) -> tuple[Deployed, NetSpec]:
-    """The shipped form of a trained network's folder, on the CPU; WeightsError as `load_net`."""
-    net, spec = load_net(folder)
-    return Deployed(net, spec, output), spec

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 import torch
@@ -10,23 +10,21 @@ from google.protobuf.message import Message
 from onnx import TensorProto, helper
 
 from export.deployed import Deployed
+from export.forms import Batch
 
-Batch = int | Literal["dynamic"]
 MAX_IR_VERSION = 10
 """Newer files are refused by the onnxruntime of older boards."""
 
 
-def export_logits(
-    module: Deployed, size_px: tuple[int, int], batch: Batch, opset: int
-) -> onnx.ModelProto:
+def export_logits(module: Deployed, size_px: tuple[int, int], batch: Batch, opset: int) -> onnx.ModelProto:
     """The graph images uint8 N x H x W x 3 -> logits float32 N x C x H x W, checked, with its weights inside.
 
     `module` must give logits. H and W are fixed to `size_px`, N to `batch` unless that is `dynamic`.
     """
     assert module.output == "logits"
-    is_dynamic = batch == "dynamic"
     # The tracer takes a batch of one for a constant.
-    images_NHWC = torch.zeros((2 if is_dynamic else batch, *size_px, 3), dtype=torch.uint8)
+    traced = 2 if batch == "dynamic" else batch
+    images_NHWC = torch.zeros((traced, *size_px, 3), dtype=torch.uint8)
     program = torch.onnx.export(
         module,
         (images_NHWC,),
@@ -35,7 +33,7 @@ def export_logits(
         external_data=False,
         input_names=["images"],
         output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},) if is_dynamic else None,
+        dynamic_shapes=({0: torch.export.Dim("batch")},) if batch == "dynamic" else None,
         verbose=False,
     )
     assert program is not None
@@ -47,7 +45,7 @@ def export_logits(
 
 
 def strip(message: Message) -> None:
-    """Remove every doc string and metadata entry, at any depth: the exporter puts source paths and lines there."""
+    """Remove every doc string and metadata entry, at any depth: the exporter writes source paths there."""
     for name in ("doc_string", "metadata_props"):
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)
@@ -93,3 +91,14 @@ def serialise(model: onnx.ModelProto, metadata: Mapping[str, Any]) -> bytes:
     texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in sorted(metadata.items())}
     helper.set_model_props(described, texts)
     return described.SerializeToString(deterministic=True)
+
+
+def file_description(model: onnx.ModelProto) -> dict[str, Any]:
+    """What a sidecar says of the graph: input, output, versions, size."""
+    return {
+        "input": tensor_description(model.graph.input[0]),
+        "output": tensor_description(model.graph.output[0]),
+        "opset": next(each.version for each in model.opset_import if not each.domain),
+        "ir_version": model.ir_version,
+        "nodes": len(model.graph.node),
+    }

@@ -70,24 +70,19 @@ def canonical(node: Any) -> str:
         return "[" + ",".join(canonical(n) for n in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = [
-        f"{name}={canonical(value)}"
-        for name, value in ast.iter_fields(node)
-        if name != "kind" and value is not None and (value := without_docstring(node, name, value)) != []
-    ]
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(value, list):
+            value = [statement for statement in value if not is_docstring(statement)]
+        if name != "kind" and value is not None and value != []:
+            fields.append(f"{name}={canonical(value)}")
     return f"{type(node).__name__}({','.join(fields)})"
 
 
-def without_docstring(node: ast.AST, name: str, value: Any) -> Any:
-    """The statements of a body without its bare string literals: docstrings of modules, classes, functions, fields."""
-    if name != "body" or not isinstance(value, list):
-        return value
-    return [
-        statement
-        for statement in value
-        if not (
-            isinstance(statement, ast.Expr)
-            and isinstance(statement.value, ast.Constant)
-            and isinstance(statement.value.value, str)
-        )
-    ]
+def is_docstring(statement: ast.stmt) -> bool:
+    """Whether a statement is a bare string: the docstring of a module, class, function or field."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

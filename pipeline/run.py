@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,8 @@ def settle(
     began = time.perf_counter()
     artifact = locked_execute(planner, status, upstream, forced, device, say)
     planner.store.remember(planner.recipe.name, status.stage.name, artifact)
-    return Row(planner.status(status.stage, upstream), "ran", time.perf_counter() - began)
+    made = replace(status, state=State.CURRENT, reasons=(), artifact=artifact)
+    return Row(made, "ran", time.perf_counter() - began)
 
 
 def locked_execute(

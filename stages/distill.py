@@ -55,7 +55,7 @@ def code(config: Config) -> tuple[str, ...]:
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index
-    from stages.training.artifact import headline, score, write_artifact
+    from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
@@ -70,8 +70,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
-    split, values = headline(scores)
-    return Outputs(summary={f"{split} mIoU": values["miou"]}, volatile=("history.jsonl",))
+    return Outputs(summary=summary(scores), volatile=("history.jsonl",))
 
 
 def load_teacher(inputs: Mapping[str, Path]):

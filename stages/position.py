@@ -51,7 +51,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     index = read_index(inputs["data"])
     fabric = start_fabric(config.precision, ctx.device, config.seed)
     metrics: dict[str, Any] = {"tap": config.tap}
-    features, grid_hw = feature_readout(inputs["teacher"], index.size_px, config, ctx.device)
+    features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)
     history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)
     content = content_readout(grid_hw, config)
     _, metrics["content_only"] = train_and_score(fabric, content, inputs["data"], index, config, ctx)

@@ -33,7 +33,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the trained teacher with its scores."""
     from stages.datasets.index import read_index
     from stages.losses.methods import resolve
-    from stages.training.artifact import headline, score, write_artifact
+    from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
@@ -48,5 +48,4 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
         history = train_net(fabric, net, spec, terms, batches, config, ctx, "teacher")
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, "Teacher")
-    split, values = headline(scores)
-    return Outputs(summary={f"{split} mIoU": values["miou"]}, volatile=("history.jsonl",))
+    return Outputs(summary=summary(scores), volatile=("history.jsonl",))

@@ -13,8 +13,8 @@ from stages.nets.catalogue import NetSpec
 class TorchRuntime:
     """Runs `Deployed` in fp32; on a GPU without TF32.
 
-    `threads` (CPU threads within an operator; None leaves torch's choice) is a setting of the whole process in
-    torch: it holds until `close`.
+    `threads` (CPU threads within an operator; None leaves torch's choice) is a setting of the whole process:
+    it holds until `close`.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import NetworkError
+from stages.nets.dilated import DilatedConv2d
 from stages.nets.layers import initialise
 
 RATES = (1, 2, 4, 8, 16)
@@ -16,10 +17,9 @@ RATES = (1, 2, 4, 8, 16)
 BN_EPS = 1e-3
 
 
-def conv(channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+def conv(channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """Convolution without bias that keeps the grid at stride 1."""
-    padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(channels, out_channels, kernel, stride, padding, dilation, bias=False)
+    return nn.Conv2d(channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
 
 
 def norm_act(channels: int) -> nn.Sequential:
@@ -51,7 +51,8 @@ class SpatialPyramid(nn.Module):
         self.residual = residual
         self.reduce = conv(channels, narrow, 1 if stride == 1 else 3, stride)
         self.dilated = nn.ModuleList(
-            conv(narrow, out, 3, dilation=rate) for rate, out in zip(RATES, widths, strict=True)
+            DilatedConv2d(narrow, out, rate) if rate > 1 else conv(narrow, out, 3)
+            for rate, out in zip(RATES, widths, strict=True)
         )
         self.norm_act = norm_act(out_channels)
 

@@ -7,7 +7,7 @@ strides, so its weights carry over exactly.
 
 from torch import Tensor, nn
 
-from stages.nets.dilated_depthwise import DilatedDepthwise
+from stages.nets.dilated import DilatedConv2d
 from stages.nets.layers import initialise, scaled
 
 STAGES = (
@@ -33,8 +33,8 @@ def conv_bn_relu6(
     """Convolution without bias, batch norm, ReLU6; keeps the grid at stride 1."""
     convolution: nn.Conv2d
     if dilation > 1:
-        assert groups == channels == out_channels and stride == 1 and kernel == 3
-        convolution = DilatedDepthwise(channels, dilation)
+        assert stride == 1 and kernel == 3
+        convolution = DilatedConv2d(channels, out_channels, dilation, groups)
     else:
         convolution = nn.Conv2d(
             channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False

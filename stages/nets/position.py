@@ -7,18 +7,20 @@ from pipeline.errors import NetworkError
 
 
 class PositionNet(nn.Module):
-    """Two 3x3 convolutions without padding, which would leak position, to one map for each axis.
+    """3x3 convolutions without padding, which would leak position, to one map for each axis.
 
-    `margin` is the number of cells that each side of the map loses.
+    `margin` is the number of cells that each side of the map loses: one a convolution.
     """
 
-    margin = 2
-
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, convolutions: int = 2) -> None:
         super().__init__()
-        self.read = nn.Conv2d(channels, hidden, 3)
-        self.relu = nn.ReLU(inplace=True)
-        self.project = nn.Conv2d(hidden, 2, 3)
+        self.channels = channels
+        self.margin = convolutions
+        widths = [channels, *[hidden] * (convolutions - 1)]
+        layers: list[nn.Module] = []
+        for width in widths[:-1]:
+            layers += [nn.Conv2d(width, hidden, 3), nn.ReLU(inplace=True)]
+        self.read = nn.Sequential(*layers, nn.Conv2d(widths[-1], 2, 3))
 
     def forward(self, features_NChw: Tensor) -> Tensor:
         """Features N x channels x h x w to float32 N x 2 x (h - 2 margin) x (w - 2 margin) in (0, 1).
@@ -27,8 +29,7 @@ class PositionNet(nn.Module):
         NetworkError where no cell is left.
         """
         _check_grid(features_NChw.shape[-2], features_NChw.shape[-1], self.margin)
-        maps_N2hw = self.project(self.relu(self.read(features_NChw)))
-        return torch.sigmoid(maps_N2hw.float())
+        return torch.sigmoid(self.read(features_NChw).float())
 
 
 def position_targets(h: int, w: int, margin: int, device: torch.device | str | None = None) -> Tensor:

@@ -4,7 +4,6 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from stages.nets.layers import classifier, initialise
 from stages.nets.pyramid import PyramidPooling
 
 
@@ -23,14 +22,13 @@ class Backbone(Protocol):
 def auxiliary_head(channels: int, classes: int) -> nn.Sequential:
     """Training-only classifier of the backbone's middle map (Zhao et al. 2017, section 3.3)."""
     hidden = channels // 2
-    trunk = nn.Sequential(
+    return nn.Sequential(
         nn.Conv2d(channels, hidden, 3, padding=1),
         nn.BatchNorm2d(hidden),
         nn.LeakyReLU(0.01, inplace=True),
         nn.Dropout2d(0.1),
+        nn.Conv2d(hidden, classes, 1),
     )
-    initialise(trunk)
-    return trunk.append(classifier(hidden, classes))
 
 
 class PSPNet(nn.Module):
@@ -46,7 +44,7 @@ class PSPNet(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.pyramid = pyramid
-        self.head = classifier(pyramid_channels, classes)
+        self.head = nn.Conv2d(pyramid_channels, classes, 1)
         self.aux_head = auxiliary_head(backbone.middle_channels, classes) if aux else None
         self.tap_channels = {"logits": classes, "backbone": backbone.channels, "pyramid": pyramid_channels}
 

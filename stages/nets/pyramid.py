@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.errors import NetworkError
-from stages.nets.layers import initialise
 
 
 def averaging(cells: int, bins: int) -> list[list[float]]:
@@ -70,7 +69,6 @@ class PyramidPooling(nn.Module):
             nn.LeakyReLU(0.01, inplace=True),
             nn.Dropout2d(0.1),
         )
-        initialise(self)
 
     def forward(self, features_NChw: Tensor) -> Tensor:
         """N x channels x h x w to N x out_channels x h x w; NetworkError for one image in training mode."""

@@ -6,12 +6,16 @@ twice as many channels.
 
 from torch import Tensor, nn
 
+from stages.nets.dilated import DilatedConv2d
 from stages.nets.layers import initialise, scaled
 
 
 def conv3x3(channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """3x3 convolution without bias that keeps the grid at stride 1."""
-    return nn.Conv2d(channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
+    if dilation > 1:
+        assert stride == 1
+        return DilatedConv2d(channels, out_channels, dilation)
+    return nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
 
 
 def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:

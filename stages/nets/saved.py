@@ -46,7 +46,7 @@ def load_net(folder: Path) -> tuple[nn.Module, NetSpec]:
         net.aux_head = None  # type: ignore[assignment]
     state = _read_state(folder / MODEL)
     _check_fit(folder / MODEL, state, net.state_dict())
-    # Copied, not assigned: the file's tensors are mapped and lie unaligned, which changes results in the last bit.
+    # Copied, not assigned: tensors mapped from the file lie unaligned, which changes results in the last bit.
     net.to_empty(device="cpu").load_state_dict(state, strict=True)
     return net.eval(), spec
 

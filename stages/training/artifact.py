@@ -43,10 +43,10 @@ def score(
     return scores
 
 
-def headline(scores: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The split that is quoted: test where it is labelled, otherwise val."""
+def summary(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The figures that are quoted: test where it was scored, otherwise val."""
     split = "test" if "test" in scores else "val"
-    return split, scores.get(split, {})
+    return {f"{split} mIoU": scores[split]["miou"]} if split in scores else {}
 
 
 def write_artifact(

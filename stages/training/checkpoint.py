@@ -43,7 +43,7 @@ def restore_checkpoint(
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise TrainingError(f"cannot resume from {path}: {error}; delete that file to start again") from error
+        raise TrainingError(f"cannot resume from {path}: {str(error).splitlines()[0]}; delete that file to start again") from error
     torch.set_rng_state(state["rng"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,10 @@ def start_fabric(precision: str, device: str, seed: int) -> Fabric:
     import torch
     from lightning_fabric import Fabric
 
+    # Fabric announces its precision on stderr; the stage's own log says it.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("an NVIDIA driver is here but torch sees no GPU: run with --device cpu, or mend CUDA")
     resolved = resolve_precision(precision, device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -21,6 +21,7 @@ from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
 from stages.preprocess import Preprocess, fit, read_image
 from stages.training.loop import train
+from stages.training.start import place
 
 if TYPE_CHECKING:
     from stages.position import Config
@@ -41,17 +42,18 @@ class Readout:
 
 
 def feature_readout(
-    teacher: Path, size_px: tuple[int, int], config: Config, device: str
+    fabric: Fabric, teacher: Path, size_px: tuple[int, int], config: Config, device: str
 ) -> tuple[Readout, tuple[int, int]]:
     """Read-out over the teacher's tap, and that tap's grid for an image of `size_px`."""
     net, spec = load_net(teacher)
-    net = net.to(device).eval().requires_grad_(False)
+    net = place(net, config, device).eval().requires_grad_(False)
     if config.tap not in net.tap_channels:
         raise TrainingError(f"position.tap: {spec.net} has no tap {config.tap!r}, only {list(net.tap_channels)}")
     normalise = Normalise(spec.mean, spec.std).to(device)
 
     def maps(images_NHWC: Tensor) -> Tensor:
-        return net(normalise(images_NHWC))[config.tap]
+        with fabric.autocast():
+            return net(normalise(images_NHWC))[config.tap]
 
     with torch.no_grad():
         grid_hw = maps(torch.zeros(1, *size_px, 3, dtype=torch.uint8, device=device)).shape[-2:]

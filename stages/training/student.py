@@ -72,7 +72,7 @@ def train_net(
         student_has_aux=net.aux_head is not None,
     )
     for line in terms.describe():
-        ctx.log(f"{title}: {line}")
+        ctx.log(line)
     module = NetWithTerms(net, Normalise(spec.mean, spec.std), terms)
     place(module, config, ctx.device)
     frozen = FrozenTeacher(teacher, config, ctx.device) if teacher else None

@@ -36,6 +36,9 @@ def latency_row(name: str, p50_ms: float, **more: Any) -> dict[str, Any]:
         "statistics": {**figures, "p50_ms": p50_ms, "p99_ms": None, "n": 42},
         "images_per_s": 1000 / p50_ms,
         "warnings": [],
+        "output": "logits",
+        "miou": None,
+        "miou_images": None,
         **more,
     }
 
@@ -63,10 +66,10 @@ REPORT: dict[str, Any] = {
         "student": cost(12_770_515, 13_068_262, 123_338_627_456, 125_831_856_896),
     },
     "latency": {
-        "settings": {"batch": 1, "repeats": 5, "output": "logits"},
+        "settings": {"batch": 1, "repeats": 5, "device": "cpu"},
         "rows": [
-            latency_row("teacher torch", 4840.0, miou=0.785),
-            latency_row("student torch", 1100.0, miou=0.773, warnings=["coefficient of variation 4.0%"]),
+            latency_row("teacher torch", 4840.0, miou=0.785, miou_images=8),
+            latency_row("student torch", 1100.0, warnings=["coefficient of variation 4.0%"]),
             missing("student fp16 onnxruntime", "failed", "RuntimeError: no kernel"),
             missing("student tensorrt", "skipped", "no engine"),
         ],
@@ -82,7 +85,27 @@ REPORT: dict[str, Any] = {
             }
         ],
     },
-    "parity": [{"form": "student.fp32.onnx", "status": "passed", "max_abs_error": 1.2e-7}],
+    "parity": {
+        "split": "test",
+        "limits": {"max_logit_error": 1e-3, "max_violations": 0},
+        "files": [
+            {
+                "file": "student.fp32.labels.onnx",
+                "runtime": "onnxruntime 1.31.1 CPUExecutionProvider",
+                "images": 4,
+                "max_abs_logit_error": None,
+                "mean_abs_logit_error": 1.2e-7,
+                "pixels": 100,
+                "argmax_agreement": 0.99995,
+                "near_ties": 3,
+                "violations": 0,
+                "miou_torch": 0.773,
+                "miou_exported": 0.7731,
+                "miou_delta_points": 0.01,
+                "miou_images": 8,
+            }
+        ],
+    },
     "environment": {
         "cpu": {
             "model": "Some CPU",
@@ -100,7 +123,10 @@ REPORT: dict[str, Any] = {
         "packages": {"torch": "2.15.0", "tensorrt": None},
         "gpus": [{"name": "Tesla T4", "driver": "550.54"}],
     },
-    "provenance": {"teacher": "0123abcd/4567"},
+    "provenance": {
+        "artifacts": {"teacher": {"key": "12" * 32, "digest": "34" * 32}},
+        "files": {"student.fp32.labels.onnx": "cd" * 32},
+    },
 }
 
 
@@ -118,6 +144,12 @@ def test_summary_leaves_out_what_was_not_measured() -> None:
     report["latency"]["ratios"] = []
     report["accuracy"] = {}
     assert summary(report) == "5.4x fewer parameters, 4.6x fewer MACs"
+
+
+def test_summary_has_no_negative_zero() -> None:
+    report = copy.deepcopy(REPORT)
+    report["accuracy"]["student"] = scores(0.7848, 0.98, 0.59)
+    assert summary(report).endswith(", +0.0 mIoU")
 
 
 @pytest.mark.parametrize(
@@ -148,13 +180,13 @@ def test_accuracy_without_baseline_and_with_a_second_split() -> None:
 
 def test_complexity_has_both_conventions() -> None:
     text = markdown(REPORT)
-    assert "| pspnet_resnet101 | paper | 70.437 | 574.93 | - | - |" in text
-    assert "| pspnet_resnet18 (width=1.0) | deployed | 12.771 | 123.34 | 0.05 | 246.68 |" in text
+    assert "| pspnet_resnet101 | paper | 70.437 | 574.932 | - | - |" in text
+    assert "| pspnet_resnet18 (width=1.0) | deployed | 12.771 | 123.339 | 0.055 | 246.677 |" in text
 
 
 def test_latency_rows() -> None:
     text = markdown(REPORT)
-    assert "| teacher torch | ok | 78.50 | 12.0 | 34.0 | 4840 | 4840 |" in text
+    assert "| teacher torch | logits | ok | 78.50 (8) | 12.0 | 34.0 | 4840 | 4840 |" in text
     assert "| 42 | 0.207 |" in line_with(text, "| teacher torch |")
     assert "failed (RuntimeError: no kernel)" in line_with(text, "fp16 onnxruntime")
     assert "skipped (no engine)" in line_with(text, "student tensorrt")
@@ -165,13 +197,15 @@ def test_latency_rows() -> None:
 
 def test_parity_environment_and_provenance() -> None:
     text = markdown(REPORT)
-    assert "| student.fp32.onnx | passed | 1.2e-07 |" in text
+    assert "| student.fp32.labels.onnx | 4 | - | 1.2e-07 | 99.9950 | 3 | 0 | 77.300 | 77.310 | 8 |" in text
+    assert "Limits: max_logit_error 0.001, max_violations 0." in text
     assert "| CPU | Some CPU, 2 of 4 cores, 2 threads used |" in text
     assert "| tensorrt | not installed |" in text
     assert "| GPU | Tesla T4, driver 550.54 |" in text
     assert "board" not in text
-    assert "`0123abcd/4567`" in text
-    assert f"`{'ab' * 32}`" in text
+    assert f"| teacher | artifact {'12' * 32} | {'34' * 32} |" in text
+    assert f"| student with distillation | model.safetensors | {'ab' * 32} |" in text
+    assert f"| exported student | student.fp32.labels.onnx | {'cd' * 32} |" in text
 
 
 def test_cells_cannot_break_a_table() -> None:

@@ -1,0 +1,62 @@
+"""Stage `bench`: size, cost, accuracy and speed of teacher and student in one report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.stage import Context, Outputs, StageConfig
+
+VERSION = 1
+ENVIRONMENT = ("gpu", "cpu", "driver", "onnxruntime", "tensorrt")
+"""Facts of the machine to which a measurement belongs."""
+
+
+class Config(StageConfig):
+    """Part `[bench]` of a recipe."""
+
+    baseline: bool = False
+    """Train the student without distillation too and report its accuracy."""
+    runtimes: tuple[Literal["torch", "onnxruntime"], ...] = ("torch", "onnxruntime")
+    """Where to measure: torch has teacher and student, onnxruntime every exported file."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads within an operator, for all runtimes alike; absent for torch's own choice."""
+    batch: int = Field(1, ge=1)
+    """Images an inference."""
+    warmup_s: float = Field(3.0, ge=0)
+    """Longest warm-up of a candidate; it ends sooner when the spread settles."""
+    min_s: float = Field(3.0, gt=0)
+    """Shortest measurement of a candidate, over all repeats together."""
+    max_s: float = Field(60.0, gt=0)
+    """Longest measurement of a candidate, even where 100 samples were not reached."""
+    repeats: int = Field(5, ge=3)
+    """Rounds in which the candidates take turns."""
+
+
+def needs(config: Config) -> tuple[str, ...]:
+    """Everything that is compared, and the data for a real image."""
+    baseline = ("baseline",) if config.baseline else ()
+    return ("data", "teacher", "distill", *baseline, "export.onnx", "export.tensorrt")
+
+
+def code(config: Config) -> tuple[str, ...]:
+    """Nothing that the config chooses."""
+    return ()
+
+
+def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
+    """Publish complexity.json, report.json and report.md."""
+    import json
+
+    from bench.collect import count_costs, measure_latency, report_data
+    from bench.report import markdown, summary
+
+    costs = count_costs(inputs)
+    environment, latency = measure_latency(ctx, inputs, config)
+    report = report_data(inputs, costs, environment, latency)
+    for name, content in (("complexity.json", costs), ("report.json", report)):
+        (ctx.work / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (ctx.work / "report.md").write_text(markdown(report), encoding="utf-8")
+    ctx.log(summary(report))
+    return Outputs(summary={"student": summary(report)}, volatile=("report.json", "report.md"))

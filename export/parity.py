@@ -1,0 +1,146 @@
+"""How far an exported form is from the torch student: pure comparisons, and what limits they must keep.
+
+N image, C class. A pixel whose two largest torch logits lie within `MARGIN` is a near tie: rounding alone can
+turn it. Any other pixel with another label is a violation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from export.limits import Limits
+
+MARGIN = 1e-3
+POINTS = 100
+"""mIoU from a share of 1 to percentage points."""
+
+
+@dataclass(frozen=True)
+class LogitErrors:
+    """Absolute differences between two sets of logits; the sum of two covers both."""
+
+    max_abs: float
+    sum_abs: float
+    values: int
+
+    @property
+    def mean_abs(self) -> float:
+        return self.sum_abs / self.values
+
+    def __add__(self, other: "LogitErrors") -> "LogitErrors":
+        # Python's max would lose a NaN.
+        largest = float(np.maximum(self.max_abs, other.max_abs))
+        return LogitErrors(largest, self.sum_abs + other.sum_abs, self.values + other.values)
+
+
+@dataclass(frozen=True)
+class LabelAgreement:
+    """Pixels on which labels equal the torch student's; the sum of two covers both."""
+
+    pixels: int
+    agreeing: int
+    near_ties: int
+    violations: int
+
+    @property
+    def share(self) -> float:
+        return self.agreeing / self.pixels
+
+    def __add__(self, other: "LabelAgreement") -> "LabelAgreement":
+        return LabelAgreement(
+            self.pixels + other.pixels,
+            self.agreeing + other.agreeing,
+            self.near_ties + other.near_ties,
+            self.violations + other.violations,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One exported form beside the torch student, on the same pictures."""
+
+    file: str
+    runtime: str
+    images: int
+    agreement: LabelAgreement
+    errors: LogitErrors | None
+    """None for a form that gives labels alone."""
+    miou_torch: float
+    miou_exported: float
+    """Both as shares of 1, over `miou_images` pictures of the evaluation split."""
+    miou_images: int
+
+    @property
+    def miou_delta_points(self) -> float:
+        return POINTS * (self.miou_exported - self.miou_torch)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "file": self.file,
+            "runtime": self.runtime,
+            "images": self.images,
+            "max_abs_logit_error": self.errors.max_abs if self.errors else None,
+            "mean_abs_logit_error": self.errors.mean_abs if self.errors else None,
+            "pixels": self.agreement.pixels,
+            "argmax_agreement": self.agreement.share,
+            "near_ties": self.agreement.near_ties,
+            "violations": self.agreement.violations,
+            "miou_torch": self.miou_torch,
+            "miou_exported": self.miou_exported,
+            "miou_delta_points": self.miou_delta_points,
+            "miou_images": self.miou_images,
+        }
+
+
+def logit_errors(torch_NCHW: np.ndarray, exported_NCHW: np.ndarray) -> LogitErrors:
+    """Differences of two float N x C x H x W arrays; NaN in either shows in every figure."""
+    assert torch_NCHW.shape == exported_NCHW.shape
+    difference = np.abs(torch_NCHW - exported_NCHW)
+    return LogitErrors(float(difference.max()), float(difference.sum(dtype=np.float64)), difference.size)
+
+
+def label_agreement(torch_NCHW: np.ndarray, labels_NHW: np.ndarray) -> LabelAgreement:
+    """Labels (uint8 N x H x W) against the largest of torch's logits (float N x C x H x W, C >= 2)."""
+    second_NHW, first_NHW = np.moveaxis(np.partition(torch_NCHW, (-2, -1), axis=1)[:, -2:], 1, 0)
+    near_NHW = first_NHW - second_NHW <= MARGIN
+    differs_NHW = torch_NCHW.argmax(axis=1) != labels_NHW
+    return LabelAgreement(
+        pixels=labels_NHW.size,
+        agreeing=int((~differs_NHW).sum()),
+        near_ties=int(near_NHW.sum()),
+        violations=int((differs_NHW & ~near_NHW).sum()),
+    )
+
+
+def faults(comparison: Comparison, limits: Limits) -> list[str]:
+    """Each limit that is passed, with the numbers; empty where the form may ship. NaN passes every limit."""
+    errors, delta = comparison.errors, comparison.miou_delta_points
+    found = []
+    if errors and not errors.max_abs <= limits.max_logit_error:
+        found.append(f"max logit error {errors.max_abs:.3g} > {limits.max_logit_error:g}")
+    if comparison.agreement.violations > limits.max_violations:
+        found.append(f"{comparison.agreement.violations} label violations > {limits.max_violations}")
+    if not abs(delta) <= limits.max_miou_delta_points:
+        found.append(f"mIoU {delta:+.3f} points, limit {limits.max_miou_delta_points:g}")
+    return found
+
+
+def summary(comparison: Comparison) -> str:
+    """The comparison on one line."""
+    agreement, errors = comparison.agreement, comparison.errors
+    logits = f"logit error max {errors.max_abs:.2e} mean {errors.mean_abs:.2e}, " if errors else ""
+    return (
+        f"{comparison.file}: {logits}labels agree {POINTS * agreement.share:.4f} %, "
+        f"{agreement.near_ties} near ties (margin <= {MARGIN:g}), {agreement.violations} violations "
+        f"on {comparison.images} images; mIoU {POINTS * comparison.miou_exported:.3f} % against "
+        f"{POINTS * comparison.miou_torch:.3f} % on {comparison.miou_images} images"
+    )
+
+
+def evenly_spread(count: int, wanted: int) -> Sequence[int]:
+    """Positions of `wanted` items out of `count`, as far apart as can be; all where there are no more."""
+    wanted = min(count, wanted)
+    return [index * count // wanted for index in range(wanted)]

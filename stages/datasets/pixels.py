@@ -1,0 +1,55 @@
+"""Reading an image or a label of a sample into arrays."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import DataError
+from stages.datasets.index import Index, Sample
+from stages.datasets.layout import IGNORE
+from stages.preprocess import Preprocess, fit, nearest_resize, placement, read_image
+
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
+"""What Pillow raises for files that are damaged or no pictures."""
+
+
+def read_fitted_image(root: Path, sample: Sample, preprocess: Preprocess) -> np.ndarray:
+    """The sample's image on the network's grid, uint8 H x W x 3; DataError naming an unreadable file."""
+    try:
+        return fit(read_image(root / sample.image), preprocess)
+    except UNREADABLE as error:
+        raise unreadable(root / sample.image, error) from error
+
+
+def read_label(root: Path, sample: Sample, label_map: tuple[int, ...]) -> np.ndarray:
+    """Class ids of the sample's label at its own size, uint8 H x W; DataError naming an unreadable file."""
+    try:
+        with Image.open(root / sample.label) as image:
+            values_HW = np.asarray(image)
+    except UNREADABLE as error:
+        raise unreadable(root / sample.label, error) from error
+    labels_HW: np.ndarray = np.array(label_map, dtype=np.uint8)[values_HW]
+    return labels_HW
+
+
+def fit_label(labels_HW: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """A label on the network's grid by nearest, letterbox bars ignored."""
+    top, left, height, width = placement(preprocess, labels_HW.shape)
+    canvas_HW = np.full((preprocess.height, preprocess.width), IGNORE, dtype=np.uint8)
+    canvas_HW[top : top + height, left : left + width] = nearest_resize(labels_HW, (height, width))
+    return canvas_HW
+
+
+def read_fitted(root: Path, sample: Sample, index: Index) -> tuple[np.ndarray, np.ndarray]:
+    """Image (uint8 H x W x 3) and label (uint8 H x W, 255 = ignored) of a sample on the network's grid."""
+    image_HWC = read_fitted_image(root, sample, index.preprocess)
+    return image_HWC, fit_label(read_label(root, sample, index.label_map), index.preprocess)
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """The error for a file that is missing or damaged, in one line."""
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"no file {path}: is data.root the folder that the data stage read?")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"{path}: cannot be read as a picture: {reason}")

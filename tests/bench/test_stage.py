@@ -1,0 +1,154 @@
+"""Stage `bench` on small artifacts that the real stages before it have made."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bench import stage as bench
+from export import onnx
+from pipeline.stage import Context, Outputs
+from stages import data, distill, teacher
+from stages.nets.config import NetConfig
+
+QUICK = bench.Config(baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3)
+BRIEF = {"iterations": 2, "batch": 2, "crop_px": (32, 64), "workers": 0, "evaluate": ("test",)}
+
+
+class Bar:
+    """Counts what a progress bar is told."""
+
+    steps = 0
+
+    def step(self, images: int, terms: Mapping[str, float]) -> None:
+        self.steps += 1
+
+
+def make_context(folder: Path) -> Context:
+    """A context whose work and scratch folders lie in `folder`; every bar must come to its total."""
+
+    @contextmanager
+    def progress(title: str, total: int, done: int) -> Iterator[Bar]:
+        bar = Bar()
+        yield bar
+        if title == "bench":
+            assert bar.steps == total
+
+    def log(line: str) -> None:
+        with (folder / "log.txt").open("a", encoding="utf-8") as file:
+            print(line, file=file)
+
+    for name in ("work", "scratch"):
+        (folder / name).mkdir(parents=True)
+    return Context(folder / "work", folder / "scratch", "cpu", {}, log, progress)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Artifacts of every stage before `bench`; export.tensorrt is skipped."""
+    root = tmp_path_factory.mktemp("store")
+    made: dict[str, Path] = {}
+    student = NetConfig(net="pspnet_resnet18", args={"width": 0.125})
+    runs = {
+        "data": (data, data.Config(size_px=(32, 64), train_images=4, val_images=0, test_images=2)),
+        "teacher": (teacher, teacher.Config(net="pspnet_resnet18", args={"width": 0.25}, **BRIEF)),
+        "distill": (distill, distill.Config(student=student, method="none", **BRIEF)),
+        "baseline": (distill, distill.Config(student=student, method="none", seed=1, **BRIEF)),
+        "export.onnx": (onnx, onnx.Config(parity_images=1)),
+    }
+    for name, (module, config) in runs.items():
+        ctx = make_context(root / name)
+        module.run(ctx, {stage: made[stage] for stage in module.needs(config)}, config)
+        made[name] = ctx.work
+    return made
+
+
+@pytest.fixture(scope="module")
+def run(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Outputs, Path]:
+    ctx = make_context(tmp_path_factory.mktemp("bench") / "first")
+    return bench.run(ctx, inputs, QUICK), ctx.work
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def test_needs_the_baseline_only_where_it_is_reported() -> None:
+    assert bench.needs(bench.Config()) == ("data", "teacher", "distill", "export.onnx", "export.tensorrt")
+    assert "baseline" in bench.needs(QUICK)
+
+
+def test_fewer_than_three_repeats_are_refused() -> None:
+    with pytest.raises(ValidationError, match="repeats"):
+        bench.Config(repeats=2)
+
+
+def test_every_candidate_has_a_row(run: tuple[Outputs, Path], inputs: dict[str, Path]) -> None:
+    _, folder = run
+    report = read(folder, "report.json")
+    rows = {row["name"]: row for row in report["latency"]["rows"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "teacher torch": "ok",
+        "student torch": "ok",
+        "student.fp32.labels onnxruntime": "ok",
+        "student.fp32.logits onnxruntime": "ok",
+        "student tensorrt": "skipped",
+    }
+    assert all(len(row["rounds_ms"]) == 3 for row in rows.values() if row["status"] == "ok")
+    assert rows["student.fp32.labels onnxruntime"]["output"] == "labels"
+    scored = read(inputs["export.onnx"], "metrics.json")["test"]["student.fp32.labels.onnx"]
+    assert rows["student.fp32.labels onnxruntime"]["miou"] == scored["miou"]
+    assert rows["teacher torch"]["miou"] == read(inputs["teacher"], "metrics.json")["test"]["miou"]
+
+
+def test_networks_in_torch_are_compared_with_all_after_them(run: tuple[Outputs, Path]) -> None:
+    _, folder = run
+    ratios = read(folder, "report.json")["latency"]["ratios"]
+    pairs = [(ratio["numerator"], ratio["denominator"]) for ratio in ratios]
+    assert len(pairs) == 5
+    assert pairs[0] == ("teacher torch", "student torch")
+    assert all(0 < ratio["low"] <= ratio["ratio"] <= ratio["high"] for ratio in ratios)
+
+
+def test_the_digest_covers_what_repeats(run: tuple[Outputs, Path]) -> None:
+    outputs, folder = run
+    files = {path.name for path in folder.iterdir()}
+    assert files - set(outputs.volatile) == {"complexity.json"}
+    costs = read(folder, "complexity.json")
+    assert costs["teacher"]["size"] == [32, 64]
+    assert costs["student"]["params_with_aux"] > costs["student"]["params"]
+
+
+def test_report_has_all_three_models(run: tuple[Outputs, Path]) -> None:
+    outputs, folder = run
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "| class | teacher | student without distillation | student with distillation |" in text
+    assert "fewer parameters" in text.splitlines()[2]
+    assert outputs.summary["student"] == text.splitlines()[2]
+
+
+def test_an_unreadable_exported_file_is_a_failed_row(inputs: dict[str, Path], tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    for path in inputs["export.onnx"].iterdir():
+        content = path.read_bytes()
+        (export / path.name).write_bytes(
+            content[:100] if path.name == "student.fp32.logits.onnx" else content
+        )
+    ctx = make_context(tmp_path / "bench")
+    bench.run(ctx, {**inputs, "export.onnx": export}, QUICK)
+    rows = {row["name"]: row for row in read(ctx.work, "report.json")["latency"]["rows"]}
+    broken = rows["student.fp32.logits onnxruntime"]
+    assert broken["status"] == "failed"
+    assert "student.fp32.logits.onnx" in broken["why"]
+    assert rows["student.fp32.labels onnxruntime"]["status"] == "ok"
+
+
+def test_torch_alone(inputs: dict[str, Path], tmp_path: Path) -> None:
+    ctx = make_context(tmp_path)
+    bench.run(ctx, inputs, QUICK.model_copy(update={"runtimes": ("torch",)}))
+    rows = read(ctx.work, "report.json")["latency"]["rows"]
+    assert [row["name"] for row in rows] == ["teacher torch", "student torch", "student tensorrt"]

@@ -1,0 +1,97 @@
+"""The stream of training batches: the same however it is loaded and wherever it starts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import DataError
+from stages.datasets.checks import check
+from stages.datasets.index import Index, label_map, network_classes
+from stages.datasets.layout import read_classes, read_split
+from stages.preprocess import Preprocess
+from stages.training import loader
+from stages.training.augment import Augmentation
+from stages.training.loader import Batch, Crops, Pictures, epoch_order, training_batches
+
+AUGMENTATION = Augmentation((10, 12), (0.7, 2.1))
+BATCH = 2
+
+
+@pytest.fixture
+def index(small: Path) -> Index:
+    rows = read_classes(small / "classes.csv")
+    splits = {split: read_split(small, f"{split}.txt") for split in ("train", "val", "test")}
+    samples = check(small, splits, rows, lambda n: None).splits
+    return Index("small", Preprocess(9, 14), False, label_map(rows), samples, network_classes(rows))
+
+
+def stream(
+    index: Index, root: Path, start: int = 0, stop: int = 6, workers: int = 0, seed: int = 0
+) -> list[Batch]:
+    return list(training_batches(index, root, "train", AUGMENTATION, BATCH, seed, start, stop, workers))
+
+
+def equal(a: list[Batch], b: list[Batch]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True)
+    )
+
+
+def test_shapes_and_types(index: Index, small: Path) -> None:
+    batch = stream(index, small, stop=1)[0]
+    assert batch.images_NHWC.shape == (2, 10, 12, 3) and batch.images_NHWC.dtype == torch.uint8
+    assert batch.labels_NHW.shape == (2, 10, 12) and batch.labels_NHW.dtype == torch.uint8
+    assert set(batch.labels_NHW.unique().tolist()) <= {0, 1, 255}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_workers_do_not_change_the_stream(index: Index, small: Path, workers: int) -> None:
+    assert equal(stream(index, small, workers=workers), stream(index, small))
+
+
+def test_a_later_start_continues_the_stream(index: Index, small: Path) -> None:
+    assert equal(stream(index, small, start=4), stream(index, small)[4:])
+
+
+def test_the_seed_changes_the_stream(index: Index, small: Path) -> None:
+    assert not equal(stream(index, small, seed=1), stream(index, small))
+
+
+def test_reading_each_time_equals_keeping(index: Index, small: Path) -> None:
+    kept, read = Pictures(index, small, "train", 1 << 20), Pictures(index, small, "train", 0)
+    assert kept.kept is not None and read.kept is None
+    one, two = (Crops(pictures, AUGMENTATION, BATCH, seed=0) for pictures in (kept, read))
+    assert equal([one[i] for i in range(4)], [two[i] for i in range(4)])
+
+
+def test_every_epoch_is_another_permutation() -> None:
+    orders = [epoch_order(0, epoch, 50).tolist() for epoch in range(3)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+    assert epoch_order(1, 0, 50).tolist() != orders[0]
+
+
+def test_letterbox_bars_are_ignored(index: Index, small: Path) -> None:
+    boxed = replace(index, preprocess=Preprocess(20, 16, "letterbox"))
+    _, labels = Pictures(boxed, small, "train", 1 << 20)[0]
+    assert (labels[:4] == 255).all() and (labels[16:] == 255).all()
+    assert np.isin(labels[4:16], (0, 1)).any()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_file_is_named_in_one_line(
+    index: Index, small: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "CACHE_BYTES", 0)
+    (small / "images/b.png").unlink()
+    with pytest.raises(DataError, match=r"no file .*b.png") as caught:
+        stream(index, small, workers=workers)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_split_is_refused(index: Index, small: Path) -> None:
+    with pytest.raises(DataError, match="split train of small is empty"):
+        stream(replace(index, splits={}), small)
