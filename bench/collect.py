@@ -82,9 +82,7 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
     """Which artifact of each stage, and the identity of each exported file."""
     exported = sorted(inputs["export.onnx"].glob("*.onnx"))
     return {
-        "artifacts": {
-            stage: {"key": folder.parent.name, "digest": folder.name} for stage, folder in inputs.items()
-        },
+        "artifacts": {stage: {"key": folder.parent.name, "digest": folder.name} for stage, folder in inputs.items()},
         "files": {path.name: sha256(path) for path in exported},
     }
 
@@ -144,9 +142,7 @@ def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule) -> list
     return rows
 
 
-def described(
-    inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], batch: int
-) -> list[dict[str, Any]]:
+def described(inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], batch: int) -> list[dict[str, Any]]:
     """Rows as plain data, each with the mIoU of the very file that was measured."""
     return [
         {**row.to_json(batch), **entry.to_json(), **accuracy_of(inputs, entry)}

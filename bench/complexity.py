@@ -97,8 +97,7 @@ class Complexity:
 def complexity(
     net: str, classes: int, size_px: tuple[int, int], args: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Cost of a network of the catalogue as plain data: `Complexity.to_json` under its name, classes and
-    arguments.
+    """Cost of a network of the catalogue as plain data: `Complexity.to_json`, its name, classes, arguments.
 
     NetworkError for an unknown name or argument, or a size that the network cannot take.
     """
@@ -170,11 +169,15 @@ def _layer(name: str, module: nn.Module) -> Layer:
 @contextmanager
 def _tracked(net: nn.Module, layers: Mapping[str, Layer], running: list[Layer]) -> Iterator[None]:
     """Keeps the stack of layers that run at the moment in `running`."""
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
     handles = []
     for name, module in net.named_modules():
         layer = layers[name]
         handles.append(module.register_forward_pre_hook(lambda *_, layer=layer: running.append(layer)))
-        handles.append(module.register_forward_hook(lambda *_: (running.pop(), None)[1]))
+        handles.append(module.register_forward_hook(leave))
     try:
         yield
     finally:

@@ -294,10 +294,7 @@ def _redrawn_round(
 ) -> np.ndarray:
     """`resamples` times the ratio of the two medians of a round, it and then its samples drawn at random."""
     ratios = np.stack(
-        [
-            _redrawn_medians(above, resamples, rng) / _redrawn_medians(below, resamples, rng)
-            for above, below in pairs
-        ]
+        [_redrawn_medians(above, resamples, rng) / _redrawn_medians(below, resamples, rng) for above, below in pairs]
     )
     return ratios[rng.integers(len(pairs), size=resamples), np.arange(resamples)]
 

@@ -67,9 +67,7 @@ def usage(preprocess: Preprocess, sidecar: Mapping[str, Any]) -> list[str]:
     """Python that runs one picture through a file, with numpy, Pillow and onnxruntime alone."""
     size = f"({preprocess.width}, {preprocess.height}), Image.Resampling.BILINEAR"
     resized = (
-        f"image.resize({size})"
-        if preprocess.resize == "stretch"
-        else f"ImageOps.pad(image, {size}, color={PAD_RGB})"
+        f"image.resize({size})" if preprocess.resize == "stretch" else f"ImageOps.pad(image, {size}, color={PAD_RGB})"
     )
     batch = sidecar["input"]["shape"][0]
     repeated = f" * {batch}" if isinstance(batch, int) and batch > 1 else ""

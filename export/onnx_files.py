@@ -55,9 +55,7 @@ def check_forms(
     many = pictures(ctx, data, index, split, pre, config.miou_images)
     batch = DYNAMIC_PARITY_BATCH if config.batch == "dynamic" else config.batch
     with ExitStack() as stack:
-        reference = stack.enter_context(
-            TorchRuntime(student.deployed("logits"), student.spec, student.size_px)
-        )
+        reference = stack.enter_context(TorchRuntime(student.deployed("logits"), student.spec, student.size_px))
         names = [sidecar["file"] for sidecar in sidecars]
         exported = {name: stack.enter_context(OnnxRuntime(ctx.work / name)) for name in names}
         comparisons, scores = compare(ctx, reference, exported, few, many, batch)

@@ -83,10 +83,7 @@ def run(
     selection = select(planner.needs, until, start, only, force)
     if device == "auto":
         device = "cuda" if planner.facts["gpu"] else "cpu"
-    if dry_run:
-        rows = running.dry_run(planner, selection)
-    else:
-        rows = running.run(planner, selection, device, say)
+    rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, device, say)
     if as_json:
         print_json([row.to_json() for row in rows])
         return
@@ -119,7 +116,8 @@ def show(stage: str, recipe: str, settings: tuple[str, ...], home: Path, as_json
     for name in matching(stage):
         artifact = statuses[name].artifact
         if artifact is None:
-            raise StoreError(f"no current artifact of {name} ({'; '.join(statuses[name].reasons) or statuses[name].state})")
+            why = "; ".join(statuses[name].reasons) or statuses[name].state
+            raise StoreError(f"no current artifact of {name} ({why}): run --until {name}")
         if as_json:
             print_json({"folder": str(artifact.folder), **artifact.manifest})
         else:

@@ -65,9 +65,7 @@ class Planner:
         self.store = store
         self.facts = facts
         self.modules = {stage.name: stage.load() for stage in STAGES}
-        self.needs = {
-            name: tuple(module.needs(recipe.configs[name])) for name, module in self.modules.items()
-        }
+        self.needs = {name: tuple(module.needs(recipe.configs[name])) for name, module in self.modules.items()}
         self.code_cache = StatCache(store.home / "cache" / "code.json")
         self.file_cache = StatCache(store.home / "cache" / "files.json")
 

@@ -50,8 +50,8 @@ def figure(value: Any) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    return "\n".join(lines)
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (head, *rows))
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def graph_text(needs: Mapping[str, Sequence[str]]) -> str:

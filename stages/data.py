@@ -66,9 +66,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     return Outputs(summary={"images": sizes(splits), "classes": len(index.classes)})
 
 
-def hold_out(
-    splits: Mapping[str, tuple[Pair, ...]], prefixes: tuple[str, ...]
-) -> dict[str, tuple[Pair, ...]]:
+def hold_out(splits: Mapping[str, tuple[Pair, ...]], prefixes: tuple[str, ...]) -> dict[str, tuple[Pair, ...]]:
     """The splits, with the training pairs whose file name starts with a prefix in place of val's own."""
     if not prefixes:
         return dict(splits)

@@ -30,7 +30,7 @@ class Config(TrainingConfig):
     student: NetConfig = NetConfig(net="pspnet_resnet18")
     method: str = "idd"
     """`none` trains without a teacher; `idd` is the paper's eq. 6."""
-    terms: dict[str, TermChange] = {}
+    terms: dict[str, TermChange] = Field(default_factory=dict)
     """Changes to the method's terms by name, e.g. `terms.inter_class.weight = 0.5`."""
 
 

@@ -1,4 +1,4 @@
-"""Stage `position`: read absolute position out of the frozen teacher's features (Islam et al. 2020; IDD section 3.3)."""
+"""Stage `position`: read absolute position out of the teacher's features (Islam et al. 2020; IDD section 3.3)."""
 
 import json
 from collections.abc import Mapping

@@ -56,9 +56,7 @@ class Engine:
     """How many of the layers' inputs and outputs have each type."""
 
 
-def build_engine(
-    trt: Any, onnx: bytes, options: Options, timing_cache: bytes, log: Callable[[str], None]
-) -> Engine:
+def build_engine(trt: Any, onnx: bytes, options: Options, timing_cache: bytes, log: Callable[[str], None]) -> Engine:
     """Build for the GPU of this machine; BuildError with TensorRT's own words where it cannot.
 
     `timing_cache` is that of an earlier build on this machine, or empty; `log` receives TensorRT's warnings.

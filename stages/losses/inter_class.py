@@ -1,14 +1,10 @@
-"""Inter-class distance distillation, IDD section 3.2: the student's classes should lie as far apart as the teacher's."""
-
-from typing import Literal
+"""Inter-class distance distillation (IDD section 3.2): classes should lie as far apart as in the teacher."""
 
 import torch
 from torch import Tensor
 
+from stages.losses.maps import no_autocast
 from stages.losses.tokens import class_tokens, labels_on_grid
-
-InterClassReduction = Literal["paper", "mean", "relative"]
-EPSILON = 1e-12
 
 
 def inter_class(
@@ -16,8 +12,8 @@ def inter_class(
     teacher_NEhw: Tensor,
     labels_NHW: Tensor,
     classes: int,
-    reduction: InterClassReduction = "relative",
-    aligned: bool = False,
+    reduction: str = "relative",
+    label_grid: str = "public",
 ) -> Tensor:
     """Squared difference of the two inter-class distance graphs, mean over images -> scalar.
 
@@ -25,13 +21,14 @@ def inter_class(
     half the sum over ordered pairs of present classes; `mean` the mean over those pairs; `relative` divides each
     graph by its mean edge first. An image with fewer than two classes counts as 0.
     """
-    labels_Nhw = labels_on_grid(labels_NHW, student_NDhw.shape[-2:], aligned)
+    assert reduction in ("paper", "mean", "relative"), reduction
+    labels_Nhw = labels_on_grid(labels_NHW, student_NDhw.shape[-2:], label_grid)
     tokens_NKD, present_NK = class_tokens(student_NDhw, labels_Nhw, classes)
     tokens_NKE, _ = class_tokens(teacher_NEhw.detach(), labels_Nhw, classes)
-    pairs_NKK = present_NK[:, :, None] & present_NK[:, None, :]
-    pairs_NKK = pairs_NKK & ~torch.eye(classes, dtype=torch.bool, device=pairs_NKK.device)
-    edges_s, edges_t = distances(tokens_NKD, pairs_NKK), distances(tokens_NKE, pairs_NKK)
+    other_KK = ~torch.eye(classes, dtype=torch.bool, device=present_NK.device)
+    pairs_NKK = present_NK[:, :, None] & present_NK[:, None, :] & other_KK
     count_N = pairs_NKK.sum(dim=(1, 2)).clamp(min=1)
+    edges_s, edges_t = distances(tokens_NKD, pairs_NKK), distances(tokens_NKE, pairs_NKK)
     if reduction == "relative":
         edges_s, edges_t = (e / mean_edge(e, count_N) for e in (edges_s, edges_t))
     sums_N = (edges_t - edges_s).square().sum(dim=(1, 2))
@@ -39,14 +36,12 @@ def inter_class(
 
 
 def distances(tokens_NKD: Tensor, pairs_NKK: Tensor) -> Tensor:
-    """Euclidean distance of every pair of tokens, eq. 2, and 0 outside `pairs`: N x K x K.
-
-    The square root has no finite gradient at 0, so it is not taken of pairs that do not count nor of equal tokens.
-    """
-    with torch.autocast(tokens_NKD.device.type, enabled=False):
-        squares_NKK = (tokens_NKD[:, :, None] - tokens_NKD[:, None, :]).square().sum(dim=3)
-    safe = pairs_NKK & (squares_NKK > EPSILON)
-    return torch.where(safe, squares_NKK, 1.0).sqrt() * safe
+    """Euclidean distance of every pair of tokens, eq. 2, and 0 outside `pairs`: N x K x K."""
+    with no_autocast(tokens_NKD):
+        # Gives gradient 0 at distance 0, where a square root's is infinite. The mode by matrix products, which
+        # torch would choose for many classes, cancels digits between close tokens.
+        edges_NKK = torch.cdist(tokens_NKD, tokens_NKD, compute_mode="donot_use_mm_for_euclid_dist")
+    return edges_NKK * pairs_NKK
 
 
 def mean_edge(edges_NKK: Tensor, count_N: Tensor) -> Tensor:

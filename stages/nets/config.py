@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from pipeline.stage import Mark, StageConfig
 from stages.nets.catalogue import NORMALISATIONS, NetSpec
 
@@ -12,7 +14,7 @@ class NetConfig(StageConfig):
 
     net: str
     """Name in the catalogue, e.g. `pspnet_resnet18`."""
-    args: dict[str, int | float] = {}
+    args: dict[str, int | float] = Field(default_factory=dict)
     """Arguments of its builder, e.g. `{ width = 0.5 }`."""
     weights: Annotated[Path | Literal["torchvision"] | None, Mark.CONTENT] = None
     """safetensors file, `torchvision` for its ImageNet download, or absent for a random start."""

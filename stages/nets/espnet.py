@@ -135,9 +135,7 @@ def espnet(classes: int, p: int = 2, q: int = 8) -> ESPNet:
     NetworkError for fewer than 5 classes too: the decoder's ESP module shares them among its branches.
     """
     if classes < len(RATES):
-        raise NetworkError(
-            f"espnet cannot tell {classes} classes; give at least {len(RATES)} or take a pspnet"
-        )
+        raise NetworkError(f"espnet cannot tell {classes} classes; give at least {len(RATES)} or take a pspnet")
     if min(p, q) < 1:
         raise NetworkError(f"espnet has p={p} and q={q} modules; give at least one of each")
     return ESPNet(classes, p, q)

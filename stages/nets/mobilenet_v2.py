@@ -36,9 +36,7 @@ def conv_bn_relu6(
         assert stride == 1 and kernel == 3
         convolution = DilatedConv2d(channels, out_channels, dilation, groups)
     else:
-        convolution = nn.Conv2d(
-            channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
-        )
+        convolution = nn.Conv2d(channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(
         convolution,
         nn.BatchNorm2d(out_channels),
@@ -80,9 +78,7 @@ class MobileNetV2(nn.Module):
             kept = stride if reached * stride <= OUTPUT_STRIDE else 1
             layers.append(InvertedResidual(channels, out_channels, kept, rate, expansion))
             reached, rate = reached * kept, rate * stride // kept
-            layers += [
-                InvertedResidual(out_channels, out_channels, 1, rate, expansion) for _ in range(blocks - 1)
-            ]
+            layers += [InvertedResidual(out_channels, out_channels, 1, rate, expansion) for _ in range(blocks - 1)]
             channels = out_channels
             if index == MIDDLE_STAGE:
                 self.middle_channels, self.middle_layers = channels, len(layers)

@@ -22,9 +22,7 @@ def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
     """Identity where the block keeps shape, else a 1x1 projection."""
     if stride == 1 and channels == out_channels:
         return nn.Identity()
-    return nn.Sequential(
-        nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-    )
+    return nn.Sequential(nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
 class BasicBlock(nn.Module):
@@ -86,9 +84,7 @@ LAYOUTS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
 """Depth to (block, blocks in each stage): He et al. 2016, table 1."""
 
 
-def stage(
-    block: Block, blocks: int, channels: int, planes: int, stride: int = 1, dilation: int = 1
-) -> nn.Sequential:
+def stage(block: Block, blocks: int, channels: int, planes: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """`blocks` blocks of one width; the first has the stride, and all of them the dilation."""
     out_channels = planes * block.expansion
     return nn.Sequential(

@@ -20,9 +20,7 @@ CONFIG = "config.json"
 def save_net(folder: Path, net: nn.Module, spec: NetSpec) -> None:
     """Write the weights and the spec, and whether there is an aux head, into an existing folder."""
     # No metadata entries: safetensors does not order them, and equal weights should be equal files.
-    save_file(
-        {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}, folder / MODEL
-    )
+    save_file({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}, folder / MODEL)
     config = spec.to_json() | {"aux_head": net.aux_head is not None}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -55,9 +53,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"cannot read {path}: {error}; give a folder that a trained network lies in"
-        ) from None
+        raise WeightsError(f"cannot read {path}: {error}; give a folder that a trained network lies in") from None
     return config
 
 

@@ -74,9 +74,7 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         return path.name, load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"cannot read {path} as safetensors: {error}; check the path and the format"
-        ) from None
+        raise WeightsError(f"cannot read {path} as safetensors: {error}; check the path and the format") from None
 
 
 def _downloaded(net_name: str) -> tuple[str, dict[str, Tensor]]:
@@ -85,9 +83,7 @@ def _downloaded(net_name: str) -> tuple[str, dict[str, Tensor]]:
 
     backbone = entry_of(net_name).torchvision
     if backbone is None:
-        raise WeightsError(
-            f"torchvision has no weights for {net_name}; give a safetensors file or train from scratch"
-        )
+        raise WeightsError(f"torchvision has no weights for {net_name}; give a safetensors file or train from scratch")
     # V1 by name: DEFAULT moves between releases of torchvision.
     weights = get_model_weights(backbone)["IMAGENET1K_V1"]
     try:

@@ -80,8 +80,7 @@ def random_crop(
     """
     scale = rng.uniform(*augmentation.scale)
     rows, columns = (
-        draw_span(source, scale, crop, rng)
-        for source, crop in zip(labels_HW.shape, augmentation.crop_px, strict=True)
+        draw_span(source, scale, crop, rng) for source, crop in zip(labels_HW.shape, augmentation.crop_px, strict=True)
     )
     step = -1 if augmentation.mirror and rng.random() < 0.5 else 1
     crop_HWC = np.empty((*augmentation.crop_px, 3), dtype=np.uint8)

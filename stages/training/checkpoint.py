@@ -9,7 +9,6 @@ from torch import nn
 from pipeline.errors import TrainingError
 
 
-
 def checkpoint_path(scratch: Path, title: str) -> Path:
     """Where the loop named `title` keeps its state; a stage may run several loops one after the other."""
     return scratch / f"{title.replace(' ', '_').replace(',', '')}.pt"
@@ -32,9 +31,7 @@ def save_checkpoint(
     os.replace(part, path)
 
 
-def restore_checkpoint(
-    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, list[dict]]:
+def restore_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict]]:
     """The iteration to go on from and the history so far; (0, []) where there is no checkpoint."""
     if not path.exists():
         return 0, []
@@ -43,7 +40,9 @@ def restore_checkpoint(
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise TrainingError(f"cannot resume from {path}: {str(error).splitlines()[0]}; delete that file to start again") from error
+        raise TrainingError(
+            f"cannot resume from {path}: {str(error).splitlines()[0]}; delete that file to start again"
+        ) from error
     torch.set_rng_state(state["rng"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"])

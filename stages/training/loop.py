@@ -35,9 +35,7 @@ def train(
     is frozen, and gives the arguments of `module`, whose forward returns (total loss, {term: value}).
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(
-        parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     checkpoint = checkpoint_path(ctx.scratch, title)
     start, history = restore_checkpoint(checkpoint, module, optimizer)
     if start:

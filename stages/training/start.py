@@ -34,9 +34,7 @@ def build_net(ctx: Context, config: NetConfig, classes: int, seed: int) -> tuple
     return net, spec
 
 
-def crops(
-    ctx: Context, data: Path, index: Index, config: TrainingConfig
-) -> Callable[[int], Iterator[Batch]]:
+def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Callable[[int], Iterator[Batch]]:
     """Function of the first iteration that gives the training batches from there on."""
     if not index.samples("train"):
         raise DataError(f"split train of {index.name} is empty: nothing to train on")

@@ -26,9 +26,7 @@ class Small(nn.Module):
         self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4, bias=False)
         self.up = nn.ConvTranspose2d(8, 4, 2, stride=2, bias=False)
         self.linear = nn.Linear(4, 5)
-        self.aux_head: nn.Module | None = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
-        )
+        self.aux_head: nn.Module | None = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1))
 
     def forward(self, images_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         features = self.grouped(self.conv(images_NCHW))
@@ -155,9 +153,7 @@ def test_command_prints_one_json_object() -> None:
         ("--net pspnet_resnet18 --sise 64x64", "--size"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(
-    arguments: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_are_one_line_and_exit_code_2(arguments: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""

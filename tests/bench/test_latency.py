@@ -81,9 +81,7 @@ def test_load_and_first_inference_stand_apart() -> None:
 def test_runs_until_both_minimum_time_and_samples() -> None:
     clock = HandClock()
     schedule = Schedule(warmup_s=0.6, min_s=1.0, max_s=60, min_samples=100, repeats=5)
-    quick, slow = measure(
-        [Candidate("quick", taking(clock, 1)), Candidate("slow", taking(clock, 40))], schedule, clock
-    )
+    quick, slow = measure([Candidate("quick", taking(clock, 1)), Candidate("slow", taking(clock, 40))], schedule, clock)
     assert [len(samples) for samples in quick.rounds_ns] == [200] * 5
     assert [len(samples) for samples in slow.rounds_ns] == [20] * 5
 

@@ -152,9 +152,7 @@ def test_summary_has_no_negative_zero() -> None:
     assert summary(report).endswith(", +0.0 mIoU")
 
 
-@pytest.mark.parametrize(
-    ("ratio", "text"), [(4.44, "4.4x faster"), (1.0, "1.0x faster"), (0.5, "2.0x slower")]
-)
+@pytest.mark.parametrize(("ratio", "text"), [(4.44, "4.4x faster"), (1.0, "1.0x faster"), (0.5, "2.0x slower")])
 def test_times(ratio: float, text: str) -> None:
     assert times(ratio, "faster", "slower") == text
 

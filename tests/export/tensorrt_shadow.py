@@ -147,9 +147,7 @@ def answers(**changes: Any) -> Answers:
         "ITensor.shape": trt.Dims((-1, 512, 1024, 3)),
         "ICudaEngine.num_io_tensors": 2,
         "ICudaEngine.get_tensor_name": lambda index: ("images", "labels")[index],
-        "ICudaEngine.get_tensor_mode": lambda n: getattr(
-            trt.TensorIOMode, "INPUT" if n == "images" else "OUTPUT"
-        ),
+        "ICudaEngine.get_tensor_mode": lambda n: getattr(trt.TensorIOMode, "INPUT" if n == "images" else "OUTPUT"),
         "ICudaEngine.get_tensor_dtype": trt.DataType.UINT8,
         "ICudaEngine.get_tensor_shape": lambda n: trt.Dims((-1, 512, 1024, 3)[: 4 if n == "images" else 3]),
         "EngineInspector.get_engine_information": layers("Row major linear FP32"),

@@ -182,9 +182,7 @@ def test_one_broken_file_leaves_the_other_its_good_name(
 ) -> None:
     good = onnx_library.load(onnx_folder / FILES[1])
     monkeypatch.setattr("export.onnx_files.export_logits", lambda *arguments: good)
-    monkeypatch.setattr(
-        "export.onnx_files.labels_from_logits", lambda model: labels_from_logits(broken(model))
-    )
+    monkeypatch.setattr("export.onnx_files.labels_from_logits", lambda model: labels_from_logits(broken(model)))
 
     with pytest.raises(ParityError, match=r"^student\.fp32\.labels\.onnx: ") as raised:
         onnx.run(ctx, inputs, onnx.Config(parity_images=1, miou_images=1))

@@ -47,9 +47,7 @@ def test_sums_cover_both_parts_and_keep_a_nan() -> None:
 
 def test_a_turned_label_is_a_violation_unless_the_two_best_logits_nearly_tie() -> None:
     # Margins of the four pixels: 2, 0.0005, 2, 0.0005; the last two get the other label.
-    torch_NCHW = np.array(
-        [[[[1, 0.0005, -1, 0.0]], [[-1, 0, 1, 0.0005]], [[-9, -9, -9, -9]]]], dtype=np.float32
-    )
+    torch_NCHW = np.array([[[[1, 0.0005, -1, 0.0]], [[-1, 0, 1, 0.0005]], [[-9, -9, -9, -9]]]], dtype=np.float32)
     labels_NHW = np.array([[[0, 0, 0, 0]]], dtype=np.uint8)
 
     agreement = label_agreement(torch_NCHW, labels_NHW)
@@ -85,8 +83,6 @@ def test_the_summary_says_everything_on_one_line() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("count", "wanted", "positions"), [(10, 3, [0, 3, 6]), (4, 4, [0, 1, 2, 3]), (2, 8, [0, 1])]
-)
+@pytest.mark.parametrize(("count", "wanted", "positions"), [(10, 3, [0, 3, 6]), (4, 4, [0, 1, 2, 3]), (2, 8, [0, 1])])
 def test_pictures_are_spread_over_the_split(count: int, wanted: int, positions: list[int]) -> None:
     assert evenly_spread(count, wanted) == positions

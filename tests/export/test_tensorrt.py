@@ -120,9 +120,7 @@ def test_what_travels_needs_neither_this_project_nor_a_newer_python(path: Path) 
     assert foreign <= {"numpy"}
 
 
-@pytest.mark.skipif(
-    any(Path(file).exists() for file in tensorrt.DRIVER_FILES), reason="the machine has a GPU"
-)
+@pytest.mark.skipif(any(Path(file).exists() for file in tensorrt.DRIVER_FILES), reason="the machine has a GPU")
 def test_a_machine_without_a_driver_says_so() -> None:
     with pytest.raises(GpuError, match=r"no NVIDIA driver: libcuda\.so\.1"):
         describe_gpu()

@@ -82,9 +82,7 @@ def told(
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     script = Path(__file__).with_name("tensorrt_shadow.py")
     work = tmp_path_factory.mktemp("tensorrt")
-    answer = subprocess.run(
-        [sys.executable, str(script), str(work)], env=environment, capture_output=True, text=True
-    )
+    answer = subprocess.run([sys.executable, str(script), str(work)], env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     report: dict[str, Any] = json.loads(answer.stdout)
     assert report["version"] == request.param
@@ -113,9 +111,7 @@ def test_the_network_is_strongly_typed_without_tf32_and_within_the_workspace(tol
 
 
 def test_a_profile_is_set_for_a_dynamic_batch_alone(told: dict[str, Any]) -> None:
-    profile = (
-        "IOptimizationProfile.set_shape(images, (1, 512, 1024, 3), (1, 512, 1024, 3), (4, 512, 1024, 3))"
-    )
+    profile = "IOptimizationProfile.set_shape(images, (1, 512, 1024, 3), (1, 512, 1024, 3), (4, 512, 1024, 3))"
 
     assert profile in told["good"]["calls"]
     assert not any("profile" in call and "profiling" not in call for call in told["fixed batch"]["calls"])

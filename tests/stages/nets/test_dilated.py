@@ -75,9 +75,7 @@ def distinct_convolutions(net: nn.Module) -> list[nn.Module]:
 
 
 @pytest.mark.parametrize(("net_name", "args"), NETWORKS)
-def test_bfloat16_weight_gradients_of_every_convolution_of_a_network(
-    net_name: str, args: dict[str, float]
-) -> None:
+def test_bfloat16_weight_gradients_of_every_convolution_of_a_network(net_name: str, args: dict[str, float]) -> None:
     torch.manual_seed(0)
     for layer in distinct_convolutions(build(net_name, 19, **args)):
         x = torch.randn(2, layer.in_channels, 24, 33)

@@ -30,6 +30,4 @@ def test_width_follows_torchvision() -> None:
     with torch.device("meta"):
         ours = MobileNetV2(0.35).features.state_dict()
         theirs = mobilenet_v2(weights=None, width_mult=0.35).features[:18].state_dict()
-    assert {key: value.shape for key, value in ours.items()} == {
-        key: value.shape for key, value in theirs.items()
-    }
+    assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}

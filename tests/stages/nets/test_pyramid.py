@@ -68,9 +68,7 @@ def test_fused_map_is_the_features_beside_the_resized_bins() -> None:
     features = torch.randn(1, 8, 9, 13)
     with torch.no_grad():
         branches = [
-            F.interpolate(
-                branch(F.adaptive_avg_pool2d(features, bins)), (9, 13), mode="bilinear", align_corners=True
-            )
+            F.interpolate(branch(F.adaptive_avg_pool2d(features, bins)), (9, 13), mode="bilinear", align_corners=True)
             for bins, branch in zip((1, 2, 3, 6), pyramid.branches, strict=True)
         ]
         expected = pyramid.fuse(torch.cat([*branches, features], dim=1))

@@ -28,9 +28,7 @@ def test_imagenet_mobilenet_v2_fills_the_whole_backbone(shared: Path) -> None:
     backbone = {key for key in net.state_dict() if key.startswith("backbone.")}
     assert set(report.loaded) == backbone
     assert {key.split(".")[0] for key in report.initial} == {"pyramid", "head"}
-    assert set(report.skipped) == {
-        key for key in load_file(path) if key.startswith(("features.18.", "classifier."))
-    }
+    assert set(report.skipped) == {key for key in load_file(path) if key.startswith(("features.18.", "classifier."))}
     assert report.skipped["classifier.1.weight"] == "the network has no such key"
     for key, tensor in load_file(path).items():
         if key not in report.skipped:
@@ -58,10 +56,7 @@ def test_a_deep_stem_takes_what_fits_and_says_what_not(resnet18_file: Path) -> N
         assert torch.equal(after[key], before[key]), key
     counters = {key for key in after if key.endswith("num_batches_tracked")}
     assert set(report.loaded) | set(report.initial) | counters == set(after)
-    assert (
-        "backbone.conv3.weight" in report.initial
-        and "backbone.layer1.0.downsample.0.weight" in report.initial
-    )
+    assert "backbone.conv3.weight" in report.initial and "backbone.layer1.0.downsample.0.weight" in report.initial
 
 
 def test_report_is_plain_and_short(resnet18_file: Path) -> None:
@@ -70,9 +65,7 @@ def test_report_is_plain_and_short(resnet18_file: Path) -> None:
     assert values["source"] == "resnet18.safetensors"
     assert values["loaded"] == list(report.loaded) and values["skipped"] == report.skipped
     assert "\n" not in report.summary()
-    assert report.summary().startswith(
-        "resnet18.safetensors: 108 keys loaded, 14 skipped (first bn1.bias: its"
-    )
+    assert report.summary().startswith("resnet18.safetensors: 108 keys loaded, 14 skipped (first bn1.bias: its")
 
 
 def test_own_keys_start_another_class_count(tmp_path: Path) -> None:

@@ -90,7 +90,5 @@ def test_torch_predictor_resizes_logits_with_aligned_corners() -> None:
 
 def test_torch_predictor_under_autocast_agrees_nearly_everywhere() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
-    plain, mixed = (
-        torch_predictor(Coarse().eval(), Identity(), "cpu", t)(images) for t in (None, torch.bfloat16)
-    )
+    plain, mixed = (torch_predictor(Coarse().eval(), Identity(), "cpu", t)(images) for t in (None, torch.bfloat16))
     assert (plain == mixed).mean() > 0.95

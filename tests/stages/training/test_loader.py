@@ -28,9 +28,7 @@ def index(small: Path) -> Index:
     return Index("small", Preprocess(9, 14), False, label_map(rows), samples, network_classes(rows))
 
 
-def stream(
-    index: Index, root: Path, start: int = 0, stop: int = 6, workers: int = 0, seed: int = 0
-) -> list[Batch]:
+def stream(index: Index, root: Path, start: int = 0, stop: int = 6, workers: int = 0, seed: int = 0) -> list[Batch]:
     return list(training_batches(index, root, "train", AUGMENTATION, BATCH, seed, start, stop, workers))
 
 

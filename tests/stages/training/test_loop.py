@@ -1,4 +1,4 @@
-"""The training loop: it learns, it stops on a broken term, and a resumed run equals an uninterrupted one bit for bit."""
+"""The training loop learns, stops on a broken term, and equals itself bit for bit when it is resumed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,9 +45,7 @@ class Fit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(4, 1, 1)
-        )
+        self.net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(4, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         error = (self.net(x) - 3).square().mean()

@@ -1,0 +1,60 @@
+"""The command line, as a user calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+TINY = {
+    "data.train_images": "12",
+    "data.val_images": "2",
+    "data.test_images": "4",
+    "teacher.iterations": "3",
+    "teacher.crop_px": "[64, 96]",
+    "position.iterations": "3",
+    "distill.iterations": "3",
+    "distill.crop_px": "[64, 96]",
+    "bench.min_s": "0.1",
+    "bench.max_s": "1",
+    "bench.baseline": "true",
+}
+"""The quickstart recipe, small enough for a test of the machinery; its networks have learnt nothing."""
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Pipeline:
+    """`pipeline("status", home, "--json", distill__lr="0.02")`: the verb on a home, with tiny settings and changes."""
+
+    root = ROOT
+
+    def words(self, verb: str, home: Path, *arguments: str, **changes: str) -> list[str]:
+        """Arguments of `python -m pipeline`."""
+        values = {**TINY, **{name.replace("__", "."): value for name, value in changes.items()}}
+        settings = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+        return [verb, "--home", str(home), *settings, *arguments]
+
+    def __call__(self, verb: str, home: Path, *arguments: str, **changes: str) -> Done:
+        command = [sys.executable, "-m", "pipeline", *self.words(verb, home, *arguments, **changes)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """The command line under the tiny settings."""
+    return Pipeline()
+
+
+@pytest.fixture(scope="session")
+def finished(
+    pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Home of a tiny run up to the report, and what the command said."""
+    home = tmp_path_factory.mktemp("finished")
+    done = pipeline("run", home, "--json")
+    assert done.returncode == 0, done.stderr
+    return home, done
