@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -22,6 +23,7 @@ class TermChange(StageConfig):
     reduction: str | None = None
     tap: str | None = None
     temperature: float | None = Field(None, gt=0)
+    label_grid: Literal["public", "aligned"] | None = None
 
 
 class Config(TrainingConfig):

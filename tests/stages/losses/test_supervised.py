@@ -1,0 +1,59 @@
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.losses.supervised import supervised
+
+Make = Callable[..., Tensor]
+
+
+def upsampled(channel_hw: Tensor, row: int, column: int, size_hw: tuple[int, int]) -> float:
+    """Bilinear value at one pixel of the finer grid; corners lie on corners."""
+    h, w = channel_hw.shape
+    y, x = row * (h - 1) / (size_hw[0] - 1), column * (w - 1) / (size_hw[1] - 1)
+    top, left = min(int(y), h - 2), min(int(x), w - 2)
+    dy, dx = y - top, x - left
+    upper = (1 - dx) * channel_hw[top, left] + dx * channel_hw[top, left + 1]
+    lower = (1 - dx) * channel_hw[top + 1, left] + dx * channel_hw[top + 1, left + 1]
+    return float((1 - dy) * upper + dy * lower)
+
+
+def brute_force(logits_NChw: Tensor, labels_NHW: Tensor) -> float:
+    losses = []
+    size_hw = (labels_NHW.shape[1], labels_NHW.shape[2])
+    for logits_Chw, labels_HW in zip(logits_NChw, labels_NHW.tolist(), strict=True):
+        for row, ids in enumerate(labels_HW):
+            for column, label in enumerate(ids):
+                if label != 255:
+                    scores = [upsampled(channel, row, column, size_hw) for channel in logits_Chw]
+                    losses.append(math.log(sum(map(math.exp, scores))) - scores[label])
+    return sum(losses) / len(losses)
+
+
+def test_equals_the_formula(randn: Make, random_labels: Make) -> None:
+    logits, labels = randn(2, 3, 3, 4), random_labels(3, 2, 7, 9)
+    assert supervised(logits, labels).item() == pytest.approx(brute_force(logits, labels), abs=1e-9)
+
+
+def test_gradient(randn: Make, random_labels: Make) -> None:
+    labels = random_labels(3, 2, 5, 6)
+    assert torch.autograd.gradcheck(lambda x: supervised(x, labels), randn(2, 3, 3, 4).requires_grad_())
+
+
+def test_ignored_pixels_do_not_count(randn: Make) -> None:
+    logits = randn(1, 3, 4, 4)
+    labels = torch.full((1, 4, 4), 255, dtype=torch.uint8)
+    labels[0, 1, 2] = 1
+    expected = -torch.log_softmax(logits[0, :, 1, 2], dim=0)[1]
+    assert supervised(logits, labels).item() == pytest.approx(expected.item(), abs=1e-9)
+
+
+def test_nothing_but_ignored_pixels_gives_zero_with_a_live_graph(randn: Make) -> None:
+    logits = randn(2, 3, 4, 4).requires_grad_()
+    loss = supervised(logits, torch.full((2, 8, 8), 255, dtype=torch.uint8))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None and not logits.grad.any()
