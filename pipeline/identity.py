@@ -48,7 +48,7 @@ def content_identity(path: Path, cache: StatCache, where: str) -> str:
     """Digest of a file that a config names."""
     if not path.is_file():
         raise RecipeError(f"{where}: no file {path}; give its path with --set {where}=PATH")
-    return "sha256:" + cache.get(path.resolve(), sha256)
+    return f"sha256:{cache.get(path.resolve(), sha256)}"
 
 
 def sources_identity(files: Mapping[str, Path], cache: StatCache) -> str:

@@ -5,6 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY_S = 10.0
 
@@ -60,7 +64,7 @@ def terminal_bar(meter: Meter) -> Iterator["TerminalBar"]:
 class TerminalBar:
     """Redraws the meter behind a bar."""
 
-    def __init__(self, meter: Meter, progress: object) -> None:
+    def __init__(self, meter: Meter, progress: "Progress") -> None:
         self.meter, self.progress = meter, progress
         self.task = progress.add_task(meter.title, total=meter.total, completed=meter.done, text="")
 

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import StoreError
 from pipeline.facts import environment
-from pipeline.graph import STAGES
+from pipeline.graph import STAGES, closure
 from pipeline.identity import machine_settings
-from pipeline.plan import SETTLED, Planner, Selection, State, Status, closure, input_folders
+from pipeline.plan import SETTLED, Planner, Selection, State, Status, input_folders
 from pipeline.progress import progress
 from pipeline.stage import Context, Outputs
 from pipeline.store import Artifact

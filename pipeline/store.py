@@ -30,11 +30,13 @@ class Artifact:
 
     @property
     def key(self) -> str:
-        return self.manifest["key"]
+        """What went in."""
+        return str(self.manifest["key"])
 
     @property
     def digest(self) -> str:
-        return self.manifest["digest"]
+        """What came out."""
+        return str(self.manifest["digest"])
 
 
 class Store:

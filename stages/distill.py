@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from stages.losses.methods import TermConfig, needs_position, needs_teacher, res
 from stages.nets.catalogue import module_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from stages.training.student import Teacher
 
 VERSION = 1
 
@@ -65,18 +68,19 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     index = read_index(inputs["data"])
     fabric = start_fabric(config.precision, ctx.device, config.seed)
     net, spec = build_net(ctx, config.student, len(index.classes), config.seed)
-    teacher = load_teacher(inputs)
+    terms = terms_of(config)
+    teacher = load_teacher(inputs, terms)
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
-    history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, title, teacher)
+    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
     return Outputs(summary=summary(scores), volatile=("history.jsonl",))
 
 
-def load_teacher(inputs: Mapping[str, Path]):
-    """The frozen teacher and its position network, as far as the method's terms read them."""
+def load_teacher(inputs: Mapping[str, Path], terms: Mapping[str, TermConfig]) -> "Teacher | None":
+    """The teacher and its position network, as far as the method's terms read them."""
     from stages.nets.saved import load_net
     from stages.position import load_position_net
     from stages.training.student import Teacher
@@ -84,5 +88,6 @@ def load_teacher(inputs: Mapping[str, Path]):
     if "teacher" not in inputs:
         return None
     net, spec = load_net(inputs["teacher"])
-    position_net = load_position_net(inputs["position"]) if "position" in inputs else None
+    reads_position = "position" in inputs
+    position_net = load_position_net(inputs["position"], terms["position"].tap) if reads_position else None
     return Teacher(net, spec, position_net)

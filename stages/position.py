@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from pipeline.errors import TrainingError
 from pipeline.stage import Context, Outputs
 from stages.training.config import Split, TrainingConfig
 
@@ -83,13 +84,18 @@ def card(metrics: Mapping[str, Any], config: Config) -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def load_position_net(folder: Path) -> Any:
-    """The frozen read-out of a position artifact, in eval mode."""
+def load_position_net(folder: Path, tap: str) -> Any:
+    """The frozen read-out of a position artifact; TrainingError where it was trained on another tap than `tap`."""
     from safetensors.torch import load_file
 
     from stages.nets.position import PositionNet
 
     description = json.loads((folder / "config.json").read_text())
+    if description["tap"] != tap:
+        raise TrainingError(
+            f"the position network reads the teacher's {description['tap']!r}, the position term {tap!r}: "
+            "give position.tap and distill.terms.position.tap one name"
+        )
     net = PositionNet(description["channels"], description["hidden"])
     net.load_state_dict(load_file(folder / "model.safetensors"))
     return net.eval().requires_grad_(False)

@@ -65,9 +65,7 @@ def check_splits(splits: Mapping[str, tuple[Pair, ...]]) -> None:
             seen[pair.image] = split
 
 
-def check_pairs(
-    root: Path, pairs: tuple[Pair, ...], known: frozenset[int]
-) -> Iterator[tuple[Sample, np.ndarray]]:
+def check_pairs(root: Path, pairs: tuple[Pair, ...], known: frozenset[int]) -> Iterator[tuple[Sample, np.ndarray]]:
     """`check_pair` of every pair, in order, by a few threads; the rest is given up at the first fault."""
     pool = ThreadPoolExecutor(READERS)
     try:

@@ -107,9 +107,7 @@ def read_classes(path: Path) -> tuple[ClassRow, ...]:
     missing = [column for column in CLASS_COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
         raise DataError(f"{path}: no column {missing[0]!r}: the header is {','.join(CLASS_COLUMNS)}")
-    rows = tuple(
-        parse_class(row, f"{path}:{number}") for row, (number, _) in zip(reader, numbered[1:], strict=True)
-    )
+    rows = tuple(parse_class(row, f"{path}:{number}") for row, (number, _) in zip(reader, numbered[1:], strict=True))
     for column in ("id", "name"):
         values = [getattr(row, column) for row in rows]
         twice = [value for value in values if values.count(value) > 1]

@@ -50,9 +50,7 @@ class Canvas:
     ids_HW: np.ndarray
     """uint8."""
 
-    def paint(
-        self, mask_HW: np.ndarray, colour: np.ndarray | tuple[float, ...], id: int | None = None
-    ) -> None:
+    def paint(self, mask_HW: np.ndarray, colour: np.ndarray | tuple[float, ...], id: int | None = None) -> None:
         """Fill a mask with one colour or with H x W x 3 colours, and label it unless `id` is None."""
         colours = colour[mask_HW] if isinstance(colour, np.ndarray) and colour.ndim == 3 else colour
         self.image_HWC[mask_HW] = colours
@@ -200,17 +198,13 @@ def paint_car(canvas: Canvas, road: Road, t: float, rng: np.random.Generator) ->
     tall = half * rng.uniform(1.3, 1.7)
     paint = np.array(PAINTS[rng.integers(len(PAINTS))], np.float32)
     waist, roof = bottom - tall * 0.60, bottom - tall
-    canvas.rectangle(
-        (bottom - tall * 0.08, bottom + tall * 0.06), (x - half * 1.1, x + half * 1.1), (0.08,) * 3
-    )
+    canvas.rectangle((bottom - tall * 0.08, bottom + tall * 0.06), (x - half * 1.1, x + half * 1.1), (0.08,) * 3)
     canvas.rectangle((roof, waist), (x - half * 0.75, x + half * 0.75), paint * 0.85, CAR)
     canvas.rectangle((waist, bottom - tall * 0.12), (x - half, x + half), paint, CAR)
     canvas.rectangle((roof + tall * 0.07, waist), (x - half * 0.62, x + half * 0.62), (0.16, 0.20, 0.26), CAR)
     for side in (-1, 1):
         wheel, light = x + side * half * 0.78, x + side * half * 0.82
-        canvas.rectangle(
-            (bottom - tall * 0.2, bottom), (wheel - half * 0.18, wheel + half * 0.18), (0.05,) * 3, CAR
-        )
+        canvas.rectangle((bottom - tall * 0.2, bottom), (wheel - half * 0.18, wheel + half * 0.18), (0.05,) * 3, CAR)
         lamp = (waist + tall * 0.1, waist + tall * 0.2)
         canvas.rectangle(lamp, (light - half * 0.13, light + half * 0.13), (0.85, 0.15, 0.10), CAR)
 

@@ -83,7 +83,7 @@ class DistillationTerms(nn.Module):
         if not KINDS[name].teacher:
             return supervised(student[term.tap], labels_NHW)
         assert teacher is not None
-        teacher_map = teacher[term.tap].detach()
+        teacher_map = teacher[term.tap]
         student_map = on_grid_of(teacher_map, student[term.tap], name, any_grid=term.tap == "logits")
         if name in self.adapters:
             student_map = self.adapters[name](student_map)

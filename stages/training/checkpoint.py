@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from pipeline.errors import TrainingError
+
+Row = dict[str, Any]
 
 
 def checkpoint_path(scratch: Path, title: str) -> Path:
@@ -15,7 +18,7 @@ def checkpoint_path(scratch: Path, title: str) -> Path:
 
 
 def save_checkpoint(
-    path: Path, iteration: int, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]
+    path: Path, iteration: int, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[Row]
 ) -> None:
     """Write the whole training state; the rename makes it the old state or the new one, never half."""
     state = {
@@ -31,7 +34,7 @@ def save_checkpoint(
     os.replace(part, path)
 
 
-def restore_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict]]:
+def restore_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[Row]]:
     """The iteration to go on from and the history so far; (0, []) where there is no checkpoint."""
     if not path.exists():
         return 0, []

@@ -28,7 +28,7 @@ def train(
     config: TrainingConfig,
     ctx: Context,
     title: str,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Train `module` in place for `config.iterations` steps; returns the history, one row every few steps.
 
     `batches(start)` yields batches from iteration `start` on; `prepare(batch)` moves one to the device, runs what

@@ -15,9 +15,10 @@ from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec, build
 from stages.nets.config import NetConfig
 from stages.nets.weights import load_weights
+from stages.training.augment import Augmentation
 from stages.training.config import TrainingConfig
 from stages.training.device import memory_format
-from stages.training.loader import Augmentation, Batch, training_batches
+from stages.training.loader import Batch, training_batches
 
 
 def build_net(ctx: Context, config: NetConfig, classes: int, seed: int) -> tuple[nn.Module, NetSpec]:

@@ -57,3 +57,10 @@ def test_nothing_but_ignored_pixels_gives_zero_with_a_live_graph(randn: Make) ->
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None and not logits.grad.any()
+
+
+def test_bf16_logits_are_upsampled_in_fp32(randn: Make, random_labels: Make) -> None:
+    logits, labels = (20 * randn(2, 3, 4, 4)).bfloat16(), random_labels(3, 2, 16, 16)
+    loss = supervised(logits, labels)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(supervised(logits.float(), labels).item(), rel=1e-6)
