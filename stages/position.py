@@ -15,7 +15,11 @@ VERSION = 1
 
 
 class Config(TrainingConfig):
-    """Part `[position]` of a recipe: whole images, no augmentation, since a ramp belongs to a whole image."""
+    """Part `[position]` of a recipe.
+
+    Whole images at their own scale, since a ramp belongs to a whole image; mirrored at random, since a content that
+    stands more often on one side would otherwise be learnt in place of position.
+    """
 
     iterations: int = Field(1_000, ge=1)
     batch: int = Field(8, ge=1)

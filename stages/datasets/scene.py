@@ -19,6 +19,9 @@ PAINTS = ((0.75, 0.10, 0.10), (0.12, 0.22, 0.62), (0.88, 0.88, 0.90), (0.10, 0.1
 SIGNS = ((0.80, 0.12, 0.14), (0.14, 0.30, 0.75), (0.92, 0.78, 0.12))
 LANE_EDGE = 0.5
 """Where the lanes part, as a share of the road's half width."""
+GRAIN_CONTRAST = 0.7
+"""Standard deviation of the greens' grain, as a share of their mean: at half of it, a small network that learns all
+classes at once leaves grass and hedge at chance for hundreds of steps."""
 FARTHEST_T = 1e-3
 """Depth beyond which there is no ground."""
 
@@ -186,8 +189,8 @@ def greens(hedge_HW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One green in a fine grain, and in a coarse one where hedge grows: float32 H x W x 3."""
     size_px = hedge_HW.shape
     grain_HW = np.where(hedge_HW, grain(size_px, max(4.0, size_px[0] / 14), rng), grain(size_px, 1, rng))
-    green = np.array((0.30, 0.46, 0.20), np.float32) * rng.uniform(0.8, 1.2, 3).astype(np.float32)
-    return green * (1 + 0.3 * grain_HW[..., None])
+    green = np.array((0.30, 0.46, 0.20), np.float32) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    return green * (1 + GRAIN_CONTRAST * grain_HW[..., None])
 
 
 def paint_car(canvas: Canvas, road: Road, t: float, rng: np.random.Generator) -> None:

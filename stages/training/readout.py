@@ -20,6 +20,7 @@ from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
 from stages.preprocess import Preprocess, fit, read_image
+from stages.training.device import memory_format
 from stages.training.loop import train
 from stages.training.start import place
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stages.position import Config
 
 AXES = ("horizontal", "vertical")
-CACHE_BYTES = 1 << 30
+CACHE_BYTES = 2 << 30
 CONTENT_CONVOLUTIONS = 4
 
 
@@ -81,27 +82,33 @@ class FrozenMaps:
         self.root = root
         self.device = device
         self.preprocess = Preprocess.from_json(json.loads((data / "preprocess.json").read_text()))
-        self.kept: dict[int, Tensor] = {}
+        self.kept: dict[tuple[int, bool], Tensor] = {}
         self.kept_bytes = 0
 
     @torch.no_grad()
-    def __getitem__(self, position: int) -> Tensor:
-        """The C x h x w map of image `position`."""
-        if position in self.kept:
-            return self.kept[position]
+    def map_of(self, position: int, mirrored: bool = False) -> Tensor:
+        """The C x h x w map of image `position`, or of its mirror image."""
+        if (position, mirrored) in self.kept:
+            return self.kept[position, mirrored]
         image_HWC = fit(read_image(self.root / self.samples[position].image), self.preprocess)
-        map_CHW = self.maps(torch.from_numpy(image_HWC)[None].to(self.device))[0].float()
+        if mirrored:
+            image_HWC = image_HWC[:, ::-1]
+        images_NHWC = torch.from_numpy(np.ascontiguousarray(image_HWC))[None].to(self.device)
+        map_CHW = self.maps(images_NHWC)[0]
         size = map_CHW.numel() * map_CHW.element_size()
         if self.kept_bytes + size <= CACHE_BYTES:
-            self.kept[position] = map_CHW
+            self.kept[position, mirrored] = map_CHW
             self.kept_bytes += size
         return map_CHW
 
-    def batches(self, start: int, iterations: int, batch: int, seed: int) -> Iterator[Tensor]:
-        """Batches N x C x h x w; which images stand in one depends on (seed, iteration) alone."""
-        for iteration in range(start, iterations):
-            positions = np.random.default_rng((seed, iteration)).integers(len(self.samples), size=batch)
-            yield torch.stack([self[int(p)] for p in positions])
+    def batches(self, start: int, config: Config) -> Iterator[Tensor]:
+        """Batches N x C x h x w; what stands in one depends on (seed, iteration) alone."""
+        for iteration in range(start, config.iterations):
+            rng = np.random.default_rng((config.seed, iteration))
+            positions = rng.integers(len(self.samples), size=config.batch)
+            mirrored = rng.random(config.batch) < (0.5 if config.mirror else 0.0)
+            maps = [self.map_of(int(p), bool(m)) for p, m in zip(positions, mirrored, strict=True)]
+            yield torch.stack(maps).contiguous(memory_format=memory_format(config.channels_last))
 
 
 class RampError(nn.Module):
@@ -123,15 +130,15 @@ def train_and_score(
     """Train a read-out in place on the train split; returns its history and its held-out scores per axis."""
     root = images_root(data, index, ctx.settings)
     maps = FrozenMaps(readout.maps, index.samples("train"), data, root, ctx.device)
-    module = RampError(readout.net.to(ctx.device))
+    module = place(RampError(readout.net), config, ctx.device)
 
     def batches(start: int) -> Iterator[Tensor]:
-        return maps.batches(start, config.iterations, config.batch, config.seed)
+        return maps.batches(start, config)
 
     history = train(fabric, module, batches, lambda maps_NCHW: (maps_NCHW,), config, ctx, readout.title)
     held_out = spread(index.samples(config.held_out), config.held_out_images)
     maps = FrozenMaps(readout.maps, held_out, data, root, ctx.device)
-    scores = score(readout.net.eval(), (maps[i] for i in range(len(held_out))))
+    scores = score(readout.net.eval(), (maps.map_of(i).float() for i in range(len(held_out))))
     for axis, values in scores.items():
         ctx.log(f"{readout.title}: {axis} Spearman {values['spearman']:.3f}, MSE {values['mse']:.4f}")
     return history, scores

@@ -96,9 +96,7 @@ def test_holdout_faults(small: Path, tmp_path: Path) -> None:
 
 
 def test_camvid(shared: Path, tmp_path: Path) -> None:
-    config = data.Config(
-        source="camvid", root=shared / "data/camvid", size_px=(360, 480), holdout=("0006R0",)
-    )
+    config = data.Config(source="camvid", root=shared / "data/camvid", size_px=(360, 480), holdout=("0006R0",))
     index, _ = run(tmp_path / "work", config)
     assert {split: len(index.samples(split)) for split in ("train", "val", "test")} == {
         "train": 266,

@@ -46,8 +46,7 @@ def test_equals_brute_force_on_random_labels(seed: int) -> None:
     classes = 6
     ids = np.array([0, 1, 2, 4, 255], np.uint8)
     pairs = [
-        (rng.choice(ids[:4], (9, 13)).astype(np.uint8), rng.choice(ids, (9, 13)).astype(np.uint8))
-        for _ in range(3)
+        (rng.choice(ids[:4], (9, 13)).astype(np.uint8), rng.choice(ids, (9, 13)).astype(np.uint8)) for _ in range(3)
     ]
     scores, expected = score(pairs, classes), brute_force(pairs, classes)
     assert list(scores["per_class_iou"].values()) == expected
