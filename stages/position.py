@@ -47,9 +47,8 @@ def code(config: Config) -> tuple[str, ...]:
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the read-out with its Spearman correlation and MSE, beside a content-only read-out's."""
-    from safetensors.torch import save_file
-
     from stages.datasets.index import read_index
+    from stages.nets.saved import save_weights
     from stages.training.device import start_fabric
     from stages.training.readout import content_readout, feature_readout, train_and_score
 
@@ -60,7 +59,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)
     content = content_readout(grid_hw, config)
     _, metrics["content_only"] = train_and_score(fabric, content, inputs["data"], index, config, ctx)
-    save_file(features.net.state_dict(), ctx.work / "model.safetensors")
+    save_weights(ctx.work, features.net)
     description = {"tap": config.tap, "channels": features.net.channels, "hidden": config.hidden}
     (ctx.work / "config.json").write_text(json.dumps(description, indent=1) + "\n")
     (ctx.work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")

@@ -19,10 +19,15 @@ CONFIG = "config.json"
 
 def save_net(folder: Path, net: nn.Module, spec: NetSpec) -> None:
     """Write the weights and the spec, and whether there is an aux head, into an existing folder."""
-    # No metadata entries: safetensors does not order them, and equal weights should be equal files.
-    save_file({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}, folder / MODEL)
+    save_weights(folder, net)
     config = spec.to_json() | {"aux_head": net.aux_head is not None}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def save_weights(folder: Path, net: nn.Module) -> None:
+    """Write a module's parameters and buffers as model.safetensors."""
+    # No metadata entries: safetensors does not order them, and equal weights should be equal files.
+    save_file({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}, folder / MODEL)
 
 
 def load_net(folder: Path) -> tuple[nn.Module, NetSpec]:
