@@ -37,8 +37,9 @@ def with_recipe(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def planner_of(recipe: str, settings: tuple[str, ...], home: Path) -> Planner:
-    return Planner(recipes.load(recipe, settings), Store(home.resolve()), facts())
+def planner_of(recipe: str, settings: tuple[str, ...], home: Path, device: str = "auto") -> Planner:
+    """The planner of a command line's recipe, store and machine."""
+    return Planner(recipes.load(recipe, settings), Store(home.resolve()), facts(device))
 
 
 def say(line: str) -> None:
@@ -79,17 +80,18 @@ def run(
     from pipeline import render
     from pipeline import run as running
 
-    planner = planner_of(recipe, settings, home)
+    planner = planner_of(recipe, settings, home, device)
     selection = select(planner.needs, until, start, only, force)
-    if device == "auto":
-        device = "cuda" if planner.facts["gpu"] else "cpu"
-    rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, device, say)
+    rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, say)
     if as_json:
         print_json([row.to_json() for row in rows])
         return
     click.echo(render.run_table(rows))
     if not dry_run and not any(row.action == "ran" for row in rows):
         click.echo("nothing to do: every selected stage is current or skipped")
+    made = [row.status for row in rows if row.status.artifact]
+    if made and made[-1].artifact:
+        click.echo(f"{made[-1].stage.name}: {made[-1].artifact.folder}")
 
 
 @cli.command()
@@ -112,16 +114,18 @@ def show(stage: str, recipe: str, settings: tuple[str, ...], home: Path, as_json
     """The artifact of a stage: figures, files, folder."""
     from pipeline import render
 
-    statuses = planner_of(recipe, settings, home).statuses()
-    for name in matching(stage):
-        artifact = statuses[name].artifact
-        if artifact is None:
-            why = "; ".join(statuses[name].reasons) or statuses[name].state
-            raise StoreError(f"no current artifact of {name} ({why}): run --until {name}")
-        if as_json:
-            print_json({"folder": str(artifact.folder), **artifact.manifest})
-        else:
-            click.echo(render.show_text(artifact.manifest, str(artifact.folder)))
+    named = [
+        status for name, status in planner_of(recipe, settings, home).statuses().items() if name in matching(stage)
+    ]
+    made = [(status.artifact.manifest, str(status.artifact.folder)) for status in named if status.artifact]
+    if not made:
+        why = "; ".join(f"{s.stage.name} is {s.state}: {'; '.join(s.reasons)}" for s in named)
+        raise StoreError(f"nothing to show: {why}")
+    if as_json:
+        shown = [{"folder": folder, **manifest} for manifest, folder in made]
+        print_json(shown[0] if len(shown) == 1 else shown)
+    else:
+        click.echo("\n\n".join(render.show_text(manifest, folder) for manifest, folder in made))
 
 
 @cli.command()

@@ -10,17 +10,40 @@ from typing import Any
 
 RECORDED = ("torch", "torchvision", "lightning-fabric", "onnx", "onnxscript", "numpy", "pillow", "safetensors")
 DRIVER_FILES = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
+DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
+"""Present where a GPU can be opened: a desktop's or server's, a Jetson's, WSL's. A container may see the driver's
+version and still have no GPU."""
 
 
-def facts() -> dict[str, Any]:
+def facts(device: str = "auto") -> dict[str, Any]:
     """The facts by which stages say whether they can run and which some put into their key."""
+    gpu = any(Path(file).exists() for file in DEVICE_FILES)
     return {
-        "gpu": any(Path(file).exists() for file in DRIVER_FILES),
+        "gpu": gpu,
+        "gpu_name": gpu_name() if gpu else None,
+        "device": ("cuda" if gpu else "cpu") if device == "auto" else device,
         "tensorrt": version("tensorrt") or version("tensorrt-cu12") or version("tensorrt-cu13"),
         "onnxruntime": version("onnxruntime-gpu") or version("onnxruntime"),
+        "torch": version("torch"),
         "cpu": cpu_model(),
+        "cores": usable_cores(),
         "driver": driver(),
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def gpu_name() -> str | None:
+    """Model of the first GPU as the driver's files tell it, or a Jetson's board name."""
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in file.read_text().splitlines():
+            if line.startswith("Model"):
+                return line.partition(":")[2].strip()
+    board = Path("/proc/device-tree/model")
+    return board.read_text().strip("\0\n ") if board.exists() else None
 
 
 def version(distribution: str) -> str | None:
@@ -49,13 +72,11 @@ def driver() -> str | None:
     return None
 
 
-def environment(device: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def environment(known: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest records of the machine that made an artifact."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-        "device": device,
         **known,
         **{name: version(name) for name in RECORDED},
     }

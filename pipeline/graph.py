@@ -41,6 +41,7 @@ STAGES = (
     Stage("bench", "bench.stage"),
 )
 NAMES = tuple(stage.name for stage in STAGES)
+BY_NAME = {stage.name: stage for stage in STAGES}
 FINAL = "bench"
 
 

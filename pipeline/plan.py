@@ -1,6 +1,6 @@
 """The state of every stage, and why: computed from the recipe, the code and the store, never stored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.fingerprint import fingerprints
-from pipeline.graph import FINAL, STAGES, Stage, closure, matching
+from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
 from pipeline.identity import SCHEMA, changes, config_identity, key_of, sources_identity
 from pipeline.recipe import Recipe
 from pipeline.stage import StageConfig
@@ -69,6 +69,13 @@ class Planner:
         self.code_cache = StatCache(store.home / "cache" / "code.json")
         self.file_cache = StatCache(store.home / "cache" / "files.json")
 
+    def check(self, stages: Collection[str]) -> None:
+        """Raise what is wrong with the configs of these stages, before the first of them runs for hours."""
+        for name in stages:
+            config = self.recipe.configs[name]
+            self.modules[name].code(config)
+            config_identity(config, self.file_cache, BY_NAME[name].kind)
+
     def statuses(self) -> dict[str, Status]:
         """Status of every stage, in order."""
         wanted = closure((FINAL,), self.needs)
@@ -85,6 +92,9 @@ class Planner:
             return Status(stage, config, needs, State.NOT_NEEDED)
         waiting = [name for name in needs if upstream[name].state not in SETTLED]
         last = self.store.last(self.recipe.name, stage.name)
+        unavailable = self.unavailable(stage)
+        if waiting and unavailable:
+            return Status(stage, config, needs, State.SKIPPED, (unavailable,))
         if waiting:
             state = State.STALE if last else State.MISSING
             return Status(stage, config, needs, state, (f"waits for {', '.join(waiting)}",))
@@ -96,9 +106,8 @@ class Planner:
         artifact = self.store.current(stage.kind, key)
         if artifact is not None:
             return Status(stage, config, needs, State.CURRENT, (), components, key, artifact)
-        reason = self.unavailable(stage)
-        if reason:
-            return Status(stage, config, needs, State.SKIPPED, (reason,), components, key)
+        if unavailable:
+            return Status(stage, config, needs, State.SKIPPED, (unavailable,), components, key)
         return Status(stage, config, needs, *self.absent(stage, key, components, last), components, key)
 
     def absent(
@@ -115,8 +124,7 @@ class Planner:
     def unavailable(self, stage: Stage) -> str | None:
         """Why this machine cannot run the stage, or None."""
         available = getattr(self.modules[stage.name], "available", None)
-        reason = available(self.facts) if available else None
-        return f"{reason}" if reason else None
+        return available(self.facts) if available else None
 
     def components(self, stage: Stage, upstream: Mapping[str, Status]) -> dict[str, Any]:
         """Everything that decides the stage's outputs, by name."""

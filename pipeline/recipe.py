@@ -1,7 +1,7 @@
 """A recipe: the whole configuration of a run, read from TOML, checked, frozen."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,10 @@ def split_sections(table: Mapping[str, Any], recipe: str) -> dict[str, Mapping[s
     """The table of each section, `[export.onnx]` being one section of its own."""
     sections: dict[str, Mapping[str, Any]] = {}
     for name, value in table.items():
+        if not isinstance(value, Mapping):
+            raise RecipeError(
+                f"recipe {recipe}: {name} = {value!r} stands outside a section: {nearest(name, SECTIONS)}"
+            )
         nested = {s for s in SECTIONS if s.startswith(name + ".")}
         found = {f"{name}.{key}": below for key, below in value.items()} if nested else {name: value}
         for section, below in found.items():
@@ -107,12 +111,19 @@ def split_sections(table: Mapping[str, Any], recipe: str) -> dict[str, Mapping[s
 def explain_invalid(error: ValidationError, section: str, model: type[BaseModel]) -> str:
     """One line for the first fault that pydantic found."""
     first = error.errors(include_url=False)[0]
-    location = [str(part) for part in first["loc"]]
+    location = list(known_parts(model, first["loc"]))
     where = ".".join([section, *location])
     if first["type"] == "extra_forbidden":
         known = model_at(model, location[:-1]).model_fields
         return f"unknown key {where}: {nearest(location[-1], known)}"
     return f"{where} = {first['input']!r}: {first['msg']}"
+
+
+def known_parts(model: type[BaseModel], location: Sequence[str | int]) -> Iterator[str]:
+    """A fault's location without the names that pydantic gives to the branches of a union."""
+    for depth, part in enumerate(map(str, location)):
+        if depth == 0 or part.isidentifier() or part.isdigit():
+            yield part
 
 
 def model_at(model: type[BaseModel], location: Sequence[str]) -> type[BaseModel]:

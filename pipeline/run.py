@@ -44,8 +44,9 @@ class Row:
         }
 
 
-def run(planner: Planner, selection: Selection, device: str, say: Callable[[str], None]) -> list[Row]:
+def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> list[Row]:
     """Bring the selected stages up to date, in order; returns a row for each of them."""
+    planner.check(selection.selected)
     wanted = closure(tuple(selection.selected), planner.needs)
     statuses: dict[str, Status] = {}
     rows = []
@@ -55,7 +56,7 @@ def run(planner: Planner, selection: Selection, device: str, say: Callable[[str]
                 continue
             status = planner.status(stage, statuses)
             if stage.name in selection.selected:
-                row = settle(planner, status, statuses, stage.name in selection.forced, device, say)
+                row = settle(planner, status, statuses, stage.name in selection.forced, say)
                 rows.append(row)
                 status = row.status
             statuses[stage.name] = status
@@ -66,13 +67,24 @@ def run(planner: Planner, selection: Selection, device: str, say: Callable[[str]
 
 def dry_run(planner: Planner, selection: Selection) -> list[Row]:
     """What `run` would do, stage by stage, without doing it."""
+    planner.check(selection.selected)
     statuses = planner.statuses()
     rows = []
     for name, status in statuses.items():
         if name in selection.selected:
+            if status.error:
+                raise status.error
+            unmade = [n for n in status.needs if n not in selection.selected and statuses[n].state not in SETTLED]
+            if unmade:
+                raise waits_for(status)
             settled = status.state in SETTLED and name not in selection.forced
             rows.append(Row(status, str(status.state) if settled else "would run"))
     return rows
+
+
+def waits_for(status: Status) -> StoreError:
+    """The error of a stage whose inputs are not there and were not asked for."""
+    return StoreError(f"stage {status.stage.name} {status.reasons[0]}: run without --from or --only to make that first")
 
 
 def settle(
@@ -80,7 +92,6 @@ def settle(
     status: Status,
     upstream: Mapping[str, Status],
     forced: bool,
-    device: str,
     say: Callable[[str], None],
 ) -> Row:
     """Make one stage current, if it is not."""
@@ -93,11 +104,9 @@ def settle(
         planner.store.remember(planner.recipe.name, status.stage.name, status.artifact)
         return Row(status, "current")
     if status.key is None:
-        raise StoreError(
-            f"stage {status.stage.name} {status.reasons[0]}: run without --from or --only to make that first"
-        )
+        raise waits_for(status)
     began = time.perf_counter()
-    artifact = locked_execute(planner, status, upstream, forced, device, say)
+    artifact = locked_execute(planner, status, upstream, forced, say)
     planner.store.remember(planner.recipe.name, status.stage.name, artifact)
     made = replace(status, state=State.CURRENT, reasons=(), artifact=artifact)
     return Row(made, "ran", time.perf_counter() - began)
@@ -108,7 +117,6 @@ def locked_execute(
     status: Status,
     upstream: Mapping[str, Status],
     forced: bool,
-    device: str,
     say: Callable[[str], None],
 ) -> Artifact:
     """Execute under the key's lock; if another process made the artifact meanwhile, take that."""
@@ -124,14 +132,12 @@ def locked_execute(
         lock.acquire()
     try:
         made_meanwhile = None if forced else planner.store.current(kind, status.key)
-        return made_meanwhile or execute(planner, status, input_folders(status, upstream), device, say)
+        return made_meanwhile or execute(planner, status, input_folders(status, upstream), say)
     finally:
         lock.release()
 
 
-def execute(
-    planner: Planner, status: Status, inputs: Mapping[str, Path], device: str, say: Callable[[str], None]
-) -> Artifact:
+def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: Callable[[str], None]) -> Artifact:
     """Run the stage's function in a fresh work folder and publish what it wrote."""
     store, stage = planner.store, status.stage
     assert status.key is not None
@@ -148,10 +154,10 @@ def execute(
                 say(f"{stage.name}: {line}")
 
             settings = machine_settings(planner.recipe.configs)
-            ctx = Context(work, scratch, device, settings, log, progress)
+            ctx = Context(work, scratch, planner.facts["device"], settings, log, progress)
             outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
         seconds = time.perf_counter() - began
-        manifest = describe(planner, status, inputs, outputs, device, seconds)
+        manifest = describe(planner, status, inputs, outputs, seconds)
         artifact = store.publish(work, manifest, {LOG, *outputs.volatile})
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -164,7 +170,6 @@ def describe(
     status: Status,
     inputs: Mapping[str, Path],
     outputs: Outputs,
-    device: str,
     seconds: float,
 ) -> dict[str, Any]:
     """The manifest, less the files."""
@@ -179,7 +184,7 @@ def describe(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "process_peak_mib": peak_mib(),
-        "environment": environment(device, planner.facts),
+        "environment": environment(planner.facts),
     }
 
 

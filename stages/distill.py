@@ -54,7 +54,7 @@ def needs(config: Config) -> tuple[str, ...]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The chosen student's module."""
-    return (module_of(config.student.net),)
+    return (module_of(config.student.net, config.student.args),)
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.errors import TrainingError
+from pipeline.errors import DataError, TrainingError
 from pipeline.stage import Context, Outputs
-from stages.training.config import Split, TrainingConfig
+from stages.training.config import OptimiserConfig, Split
 
 VERSION = 1
 
 
-class Config(TrainingConfig):
+class Config(OptimiserConfig):
     """Part `[position]` of a recipe.
 
     Whole images at their own scale, since a ramp belongs to a whole image; mirrored at random, since a content that
@@ -25,6 +25,8 @@ class Config(TrainingConfig):
     batch: int = Field(8, ge=1)
     lr: float = Field(0.1, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
+    mirror: bool = True
+    """Whether half of the training images are mirrored."""
     tap: str = "pyramid"
     """The teacher's map that is read; the same one on which the position term compares."""
     hidden: int = Field(64, ge=1)
@@ -53,6 +55,8 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.readout import content_readout, feature_readout, train_and_score
 
     index = read_index(inputs["data"])
+    if not index.samples(config.held_out):
+        raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
     fabric = start_fabric(config.precision, ctx.device, config.seed)
     metrics: dict[str, Any] = {"tap": config.tap}
     features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)

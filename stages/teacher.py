@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
+from pipeline.errors import RecipeError
 from pipeline.stage import Context, Outputs
 from stages.nets.catalogue import module_of
 from stages.nets.config import NetConfig
@@ -15,7 +18,7 @@ class Config(NetConfig, TrainingConfig):
     """Part `[teacher]` of a recipe."""
 
     net: str = "pspnet_resnet101"
-    auxiliary_weight: float = 0.4
+    auxiliary_weight: float = Field(0.4, ge=0)
     """Weight of the auxiliary head's cross-entropy, where the network has one."""
 
 
@@ -26,7 +29,7 @@ def needs(config: Config) -> tuple[str, ...]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The chosen network's module."""
-    return (module_of(config.net),)
+    return (module_of(config.net, config.args),)
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
@@ -38,6 +41,8 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
 
+    if config.iterations == 0 and config.weights is None:
+        raise RecipeError("teacher.iterations = 0 publishes a network as its file has it: give teacher.weights")
     index = read_index(inputs["data"])
     fabric = start_fabric(config.precision, ctx.device, config.seed)
     net, spec = build_net(ctx, config, len(index.classes), config.seed)

@@ -1,7 +1,7 @@
 """The networks by name: which module builds each, with which arguments. No torch until one is built."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -96,9 +96,13 @@ def entry_of(net: str) -> Entry:
     return CATALOGUE[net]
 
 
-def module_of(net: str) -> str:
-    """Dotted module that builds the network; NetworkError for an unknown name."""
-    return entry_of(net).module
+def module_of(net: str, args: Iterable[str] = ()) -> str:
+    """Dotted module that builds the network; NetworkError for an unknown name, or for an argument it does not take."""
+    entry = entry_of(net)
+    unknown = [name for name in args if name not in entry.accepts]
+    if unknown:
+        raise NetworkError(f"{net} takes no argument {unknown[0]!r}; it takes {', '.join(entry.accepts)}")
+    return entry.module
 
 
 def build(net: str, classes: int, **args: Any) -> "nn.Module":
@@ -109,9 +113,6 @@ def build(net: str, classes: int, **args: Any) -> "nn.Module":
     NetworkError for an unknown name or an argument that the network does not take.
     """
     entry = entry_of(net)
-    unknown = [name for name in args if name not in entry.accepts]
-    if unknown:
-        raise NetworkError(f"{net} takes no argument {unknown[0]!r}; it takes {', '.join(entry.accepts)}")
-    builder = getattr(importlib.import_module(entry.module), entry.builder)
+    builder = getattr(importlib.import_module(module_of(net, args)), entry.builder)
     network: nn.Module = builder(classes, **entry.args, **args)
     return network

@@ -16,7 +16,6 @@ from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec
 from stages.nets.normalise import Normalise
 from stages.nets.saved import save_net
-from stages.preprocess import Preprocess
 from stages.training.evaluate import evaluate, torch_predictor
 
 EVALUATION_BATCH = 4
@@ -28,7 +27,6 @@ def score(
     """Scores of `net` in fp32 on whole images of each split that has any: {split: scores}."""
     net.eval()
     predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device)
-    preprocess = Preprocess.from_json(json.loads((data / "preprocess.json").read_text()))
     root = images_root(data, index, ctx.settings)
     scores = {}
     for split in splits:
@@ -37,7 +35,7 @@ def score(
             continue
         with ctx.progress(f"evaluate {split}", math.ceil(len(samples) / EVALUATION_BATCH), 0) as bar:
             scores[split] = evaluate(
-                predict, index, root, split, preprocess, EVALUATION_BATCH, on_images=lambda n: bar.step(n, {})
+                predict, index, root, split, index.preprocess, EVALUATION_BATCH, on_images=lambda n: bar.step(n, {})
             )
         ctx.log(f"{split}: mIoU {100 * scores[split]['miou']:.2f} % on {len(samples)} images")
     return scores

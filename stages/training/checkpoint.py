@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ def restore_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Opt
         state = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         raise TrainingError(
             f"cannot resume from {path}: {str(error).splitlines()[0]}; delete that file to start again"
         ) from error

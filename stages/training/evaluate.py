@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from pipeline.errors import DataError
 from stages.datasets.index import Index, Sample
 from stages.datasets.pixels import read_fitted_image, read_label
+from stages.losses.maps import resize
 from stages.metrics import Confusion
 from stages.preprocess import Preprocess, restore
 
@@ -75,7 +75,6 @@ def torch_predictor(
     net: nn.Module,
     normalise: nn.Module,
     device: str,
-    autocast_dtype: torch.dtype | None = None,
 ) -> Predict:
     """A network in eval mode as a `Predict`: logits resized to the images bilinearly, corners aligned."""
     assert not net.training, "scores need a network in eval mode"
@@ -84,11 +83,7 @@ def torch_predictor(
     @torch.no_grad()
     def predict(images_NHWC: np.ndarray) -> np.ndarray:
         images = torch.from_numpy(images_NHWC).to(device)
-        with torch.autocast(device, autocast_dtype, enabled=autocast_dtype is not None):
-            logits_NChw = net(normalise(images))["logits"]
-        logits_NCHW = F.interpolate(
-            logits_NChw.float(), size=images_NHWC.shape[1:3], mode="bilinear", align_corners=True
-        )
+        logits_NCHW = resize(net(normalise(images))["logits"], images_NHWC.shape[1:3])
         return logits_NCHW.argmax(dim=1).to(torch.uint8).cpu().numpy()
 
     return predict

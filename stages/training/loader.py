@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import DataError
+from pipeline.facts import usable_cores
 from stages.datasets.index import Index
 from stages.datasets.pixels import read_fitted
 from stages.training.augment import Augmentation, random_crop
@@ -66,11 +66,6 @@ def training_batches(
         if isinstance(item, DataError):
             raise item
         yield item
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 class Pictures:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.training.checkpoint import checkpoint_path, restore_checkpoint, save_checkpoint
-from stages.training.config import TrainingConfig
+from stages.training.config import OptimiserConfig
 from stages.training.schedule import poly
 
 HISTORY_EVERY = 10
@@ -25,7 +25,7 @@ def train(
     module: nn.Module,
     batches: Callable[[int], Iterable[Any]],
     prepare: Callable[[Any], tuple[Any, ...]],
-    config: TrainingConfig,
+    config: OptimiserConfig,
     ctx: Context,
     title: str,
 ) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def train(
     return history
 
 
-def set_learning_rate(optimizer: Any, config: TrainingConfig, iteration: int) -> None:
+def set_learning_rate(optimizer: Any, config: OptimiserConfig, iteration: int) -> None:
     """Set the scheduled learning rate of this iteration in every parameter group."""
     factor = poly(iteration / config.iterations, config.poly_power, config.warmup)
     for group in optimizer.param_groups:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, Sample, images_root
+from stages.datasets.pixels import read_fitted_image
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
-from stages.preprocess import Preprocess, fit, read_image
 from stages.training.device import memory_format
 from stages.training.loop import train
 from stages.training.start import place
@@ -75,13 +74,13 @@ class FrozenMaps:
     """Maps of a split's images, computed on demand and kept while they fit into memory."""
 
     def __init__(
-        self, maps: Callable[[Tensor], Tensor], samples: Sequence[Sample], data: Path, root: Path, device: str
+        self, maps: Callable[[Tensor], Tensor], samples: Sequence[Sample], index: Index, root: Path, device: str
     ) -> None:
         self.maps = maps
         self.samples = samples
+        self.preprocess = index.preprocess
         self.root = root
         self.device = device
-        self.preprocess = Preprocess.from_json(json.loads((data / "preprocess.json").read_text()))
         self.kept: dict[tuple[int, bool], Tensor] = {}
         self.kept_bytes = 0
 
@@ -90,7 +89,7 @@ class FrozenMaps:
         """The C x h x w map of image `position`, or of its mirror image."""
         if (position, mirrored) in self.kept:
             return self.kept[position, mirrored]
-        image_HWC = fit(read_image(self.root / self.samples[position].image), self.preprocess)
+        image_HWC = read_fitted_image(self.root, self.samples[position], self.preprocess)
         if mirrored:
             image_HWC = image_HWC[:, ::-1]
         images_NHWC = torch.from_numpy(np.ascontiguousarray(image_HWC))[None].to(self.device)
@@ -129,7 +128,7 @@ def train_and_score(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Train a read-out in place on the train split; returns its history and its held-out scores per axis."""
     root = images_root(data, index, ctx.settings)
-    maps = FrozenMaps(readout.maps, index.samples("train"), data, root, ctx.device)
+    maps = FrozenMaps(readout.maps, index.samples("train"), index, root, ctx.device)
     module = place(RampError(readout.net), config, ctx.device)
 
     def batches(start: int) -> Iterator[Tensor]:
@@ -137,7 +136,7 @@ def train_and_score(
 
     history = train(fabric, module, batches, lambda maps_NCHW: (maps_NCHW,), config, ctx, readout.title)
     held_out = spread(index.samples(config.held_out), config.held_out_images)
-    maps = FrozenMaps(readout.maps, held_out, data, root, ctx.device)
+    maps = FrozenMaps(readout.maps, held_out, index, root, ctx.device)
     scores = score(readout.net.eval(), (maps.map_of(i).float() for i in range(len(held_out))))
     for axis, values in scores.items():
         ctx.log(f"{readout.title}: {axis} Spearman {values['spearman']:.3f}, MSE {values['mse']:.4f}")

@@ -16,7 +16,7 @@ from stages.nets.catalogue import NetSpec, build
 from stages.nets.config import NetConfig
 from stages.nets.weights import load_weights
 from stages.training.augment import Augmentation
-from stages.training.config import TrainingConfig
+from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import memory_format
 from stages.training.loader import Batch, training_batches
 
@@ -54,6 +54,6 @@ def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Cal
     return from_iteration
 
 
-def place(net: nn.Module, config: TrainingConfig, device: str) -> nn.Module:
+def place(net: nn.Module, config: OptimiserConfig, device: str) -> nn.Module:
     """`net` on the device in the memory format of the config."""
     return net.to(device=device, memory_format=memory_format(config.channels_last))

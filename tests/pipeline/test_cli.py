@@ -112,6 +112,12 @@ def test_no_artifact_holds_a_pickle(finished) -> None:
     assert not list(finished[0].glob("scratch/*/*/*")) and not list(finished[0].glob("work/*"))
 
 
+def test_show_of_a_prefix_leaves_out_what_was_skipped(pipeline, finished) -> None:
+    shown = json.loads(pipeline("show", finished[0], "export", "--json").stdout)
+    stages = [shown["stage"]] if isinstance(shown, dict) else [each["stage"] for each in shown]
+    assert stages[0] == "export.onnx"
+
+
 def test_show_tells_figures_and_files(pipeline, finished) -> None:
     done = pipeline("show", finished[0], "position", "--json")
     shown = json.loads(done.stdout)
@@ -137,6 +143,12 @@ def test_only_and_from_ask_for_what_is_missing(pipeline, tmp_path) -> None:
         (("--until", "exprt"), {}, ("'exprt'", "did you mean 'export'")),
         ((), {"teacher__itertions": "3"}, ("unknown key teacher.itertions", "'iterations'")),
         ((), {"teacher__net": "pspnet_resnet19"}, ("pspnet_resnet19", "pspnet_resnet18")),
+        (("--dry-run",), {"distill__student__args__widht": "1"}, ("'widht'", "it takes width")),
+        (("--dry-run",), {"data__source": "camvd"}, ("camvd", "camvid")),
+        (("--dry-run", "--only", "teacher"), {}, ("stage teacher", "waits for data")),
+        ((), {"teacher__crop_px": "[0, 8]"}, ("teacher.crop_px", "greater than 0")),
+        ((), {"teacher__scale": "[2, 1]"}, ("teacher.scale", "0 < low <= high")),
+        ((), {"export__onnx__batch": "0"}, ("export.onnx.batch = 0",)),
         ((), {"distill__method": "id"}, ("'id'", "'idd'")),
         ((), {"data__source": "folder", "data__root": "/nowhere"}, ("/nowhere", "--set data.root=PATH")),
         ((), {"teacher__weights": "missing.safetensors"}, ("missing.safetensors", "--set teacher.weights=PATH")),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
-from stages.training.config import TrainingConfig
+from stages.training.config import OptimiserConfig
 from stages.training.device import start_fabric
 from stages.training.loop import train
 
@@ -58,7 +58,7 @@ def batches(start: int) -> Iterator[Tensor]:
 
 
 def trained(scratch: Path, stop_at: int | None = None) -> tuple[dict[str, Tensor], list[dict]]:
-    config = TrainingConfig(iterations=ITERATIONS, lr=0.05, checkpoint_iterations=3, precision="fp32")
+    config = OptimiserConfig(iterations=ITERATIONS, lr=0.05, checkpoint_iterations=3, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     module = Fit()
     history = train(fabric, module, batches, lambda x: (x,), config, context(scratch, stop_at), "fit")
@@ -80,7 +80,7 @@ def test_a_broken_term_is_named_with_its_iteration(tmp_path) -> None:
             total, terms = super().forward(x)
             return total, {**terms, "pair_wise": total / 0.0}
 
-    config = TrainingConfig(iterations=3, precision="fp32")
+    config = OptimiserConfig(iterations=3, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     with pytest.raises(TrainingError, match="pair_wise is not finite at iteration 0"):
         train(fabric, Broken(), batches, lambda x: (x,), config, context(tmp_path), "fit")
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
             self.extra = nn.Linear(1, 1)
 
     trained(tmp_path)
-    config = TrainingConfig(iterations=ITERATIONS, precision="fp32")
+    config = OptimiserConfig(iterations=ITERATIONS, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     with pytest.raises(TrainingError, match="cannot resume from"):
         train(fabric, Other(), batches, lambda x: (x,), config, context(tmp_path), "fit")
