@@ -86,9 +86,3 @@ def test_torch_predictor_resizes_logits_with_aligned_corners() -> None:
     logits = Coarse()(Identity()(torch.from_numpy(images)))["logits"]
     expected = nn.functional.interpolate(logits, size=(8, 12), mode="bilinear", align_corners=True).argmax(1)
     assert labels.dtype == np.uint8 and np.array_equal(labels, expected.numpy())
-
-
-def test_torch_predictor_under_autocast_agrees_nearly_everywhere() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
-    plain, mixed = (torch_predictor(Coarse().eval(), Identity(), "cpu", t)(images) for t in (None, torch.bfloat16))
-    assert (plain == mixed).mean() > 0.95
