@@ -25,7 +25,7 @@ def score(
     ctx: Context, net: nn.Module, spec: NetSpec, data: Path, index: Index, splits: Sequence[str]
 ) -> dict[str, Any]:
     """Scores of `net` in fp32 on whole images of each split that has any: {split: scores}."""
-    net.eval()
+    net.to(ctx.device).eval()
     predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device)
     root = images_root(data, index, ctx.settings)
     scores = {}
