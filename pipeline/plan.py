@@ -45,9 +45,11 @@ class Status:
 
     @property
     def digest(self) -> str | None:
+        """Digest of the current artifact."""
         return self.artifact.digest if self.artifact else None
 
     def to_json(self) -> dict[str, Any]:
+        """The row of `status --json`."""
         return {
             "stage": self.stage.name,
             "state": str(self.state),

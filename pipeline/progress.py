@@ -23,6 +23,7 @@ class Meter:
         self.terms: Mapping[str, float] = {}
 
     def count(self, iterations: int, images: int, terms: Mapping[str, float]) -> None:
+        """Add what was done since the last call."""
         self.done += iterations
         self.images += images
         self.terms = terms

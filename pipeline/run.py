@@ -35,6 +35,7 @@ class Row:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
+        """The row of `run --json`."""
         summary = self.status.artifact.manifest["summary"] if self.status.artifact else {}
         return {
             **self.status.to_json(),

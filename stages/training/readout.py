@@ -118,6 +118,7 @@ class RampError(nn.Module):
         self.net = net
 
     def forward(self, maps_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum of the two axes' errors, and each of them."""
         targets = position_targets(*maps_NCHW.shape[-2:], self.net.margin).to(maps_NCHW.device)
         errors = (self.net(maps_NCHW).float() - targets).square().mean(dim=(0, 2, 3))
         return errors.sum(), dict(zip(AXES, errors.detach(), strict=True))
