@@ -1,4 +1,4 @@
-"""What a latency table compares: teacher and student as they ship in torch, the exported files elsewhere.
+"""What a latency table compares: teacher and student as they ship, in torch and as ONNX files.
 
 Every candidate takes the same decoded pictures in host memory and gives its result there: on a GPU that
 includes the transfers.
@@ -8,16 +8,21 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from bench.latency import Call, Candidate
 from export.deployed import Deployed
+from export.forms import Batch
+from export.onnx_graph import export_logits
 from export.runtimes.onnx_runtime import OnnxRuntime
 from export.runtimes.protocol import Runtime
 from export.runtimes.torch_runtime import TorchRuntime
 from export.sidecar import read_sidecar
 from stages.nets.saved import MODEL, load_net
+
+TEACHER_ONNX = "teacher.fp32.logits.onnx"
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Bench:
     threads: int
     """CPU threads within an operator."""
     open_runtimes: ExitStack
-    """Closes the runtimes, the last first: torch's thread setting is handed back in that order."""
+    """Closes the runtimes, the last first: torch's thread setting is handed back in that order. Then removes what was
+    made for them."""
 
     def loader(self, open_runtime: Callable[[], Runtime]) -> Callable[[], Call]:
         """The `load` of a candidate that predicts with the runtime."""
@@ -72,8 +78,42 @@ def torch_entry(role: str, folder: Path, bench: Bench) -> Entry:
     return Entry(role, "torch", MODEL, "logits", Candidate(f"{role} torch", bench.loader(open_runtime)))
 
 
+def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> Entry:
+    """The teacher in onnxruntime, giving logits: its file is made as the student's in `exported` were, and forgotten.
+
+    Where it cannot be made, the candidate fails with the reason as it is loaded: the table stands without it.
+    """
+    path = Path(bench.open_runtimes.enter_context(TemporaryDirectory())) / TEACHER_ONNX
+    height, width = bench.images_NHWC.shape[1:3]
+    try:
+        export_teacher(teacher, exported, path, (height, width))
+        load = bench.loader(lambda: OnnxRuntime(path, bench.device, bench.threads))
+    except Exception as error:
+        load = failing(error)
+    return Entry("teacher", "onnxruntime", TEACHER_ONNX, "logits", Candidate("teacher onnxruntime", load))
+
+
+def export_teacher(teacher: Path, exported: Path, path: Path, size_px: tuple[int, int]) -> None:
+    """Write the teacher's logits form, with the opset and the batch of the student's files."""
+    student = read_sidecar(min(exported.glob("*.onnx")))
+    first = student["input"]["shape"][0]
+    batch: Batch = first if isinstance(first, int) else "dynamic"
+    net, spec = load_net(teacher)
+    model = export_logits(Deployed(net, spec, "logits"), size_px, batch, student["opset"])
+    path.write_bytes(model.SerializeToString())
+
+
+def failing(error: Exception) -> Callable[[], Call]:
+    """A `load` that raises."""
+
+    def load() -> Call:
+        raise error
+
+    return load
+
+
 def onnx_entries(folder: Path, bench: Bench) -> list[Entry]:
-    """Every exported ONNX file in onnxruntime."""
+    """Every exported ONNX file of the student in onnxruntime."""
     return [onnx_entry(path, bench) for path in sorted(folder.glob("*.onnx"))]
 
 
@@ -97,5 +137,8 @@ def entries(inputs: Mapping[str, Path], runtimes: tuple[str, ...], bench: Bench)
             torch_entry("student", inputs["distill"], bench),
         ]
     if "onnxruntime" in runtimes:
-        found += onnx_entries(inputs["export.onnx"], bench)
+        found += [
+            teacher_onnx_entry(inputs["teacher"], inputs["export.onnx"], bench),
+            *onnx_entries(inputs["export.onnx"], bench),
+        ]
     return found

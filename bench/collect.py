@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +180,13 @@ def engine_row(name: str, why: str) -> dict[str, Any]:
 
 
 def ratios(found: Sequence[Entry], rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Each network in torch against every candidate after it, in pairs from the rounds that they shared."""
-    pairs = [
-        (above, below)
-        for position, (entry, above) in enumerate(zip(found, rows, strict=True))
-        for below in rows[position + 1 :]
-        if entry.runtime == "torch" and above.status == below.status == "ok"
+    """How much faster a candidate is than one before it, in pairs from the rounds that they shared.
+
+    The two differ in the network or in the runtime, never in both: a ratio has one cause.
+    """
+    measured = [(entry, row) for entry, row in zip(found, rows, strict=True) if row.status == "ok"]
+    return [
+        asdict(paired_ratio(above, below))
+        for (one, above), (other, below) in combinations(measured, 2)
+        if (one.role == other.role) != (one.runtime == other.runtime)
     ]
-    return [asdict(paired_ratio(above, below)) for above, below in pairs]

@@ -8,18 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.facts import cpu_model, version
+from pipeline.facts import RECORDED, facts, version
 
-PACKAGES = {
-    "torch": ("torch",),
-    "torchvision": ("torchvision",),
-    "numpy": ("numpy",),
-    "onnx": ("onnx",),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
-}
-"""Name in a report -> distributions that provide it, any of which may be installed."""
-
+RUNTIMES = ("onnxruntime", "tensorrt")
+"""Facts that are versions, whichever distribution provides the package."""
 GPU_QUERY = ("name", "driver_version", "memory.total", "clocks.sm", "clocks.max.sm", "temperature.gpu")
 NVIDIA_SMI_TIMEOUT_S = 10
 
@@ -30,13 +22,14 @@ def describe(threads: int | None = None) -> dict[str, Any]:
     `threads` is the number of threads that the measured runtimes use. Load averages over 1, 5 and 15 minutes
     come from before the measurement when this is called first.
     """
+    found = facts()
     cpuinfo = _text("/proc/cpuinfo") or ""
     return {
         "cpu": {
-            "model": cpu_model(),
+            "model": found["cpu"],
             "board": (_text("/proc/device-tree/model") or "").strip("\0\n") or None,
             "cores": os.cpu_count(),
-            "usable_cores": _usable_cores(),
+            "usable_cores": found["cores"],
             "threads": threads,
             "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             "clock_mhz": cpu_clock_mhz(cpuinfo),
@@ -45,7 +38,7 @@ def describe(threads: int | None = None) -> dict[str, Any]:
         "memory_gib": memory_gib(_text("/proc/meminfo") or ""),
         "os": {"name": _os_name(), "kernel": platform.release(), "machine": platform.machine()},
         "python": sys.version.split()[0],
-        "packages": {name: installed_version(names) for name, names in PACKAGES.items()},
+        "packages": {name: version(name) for name in RECORDED} | {name: found[name] for name in RUNTIMES},
         "gpus": gpus(),
     }
 
@@ -63,11 +56,6 @@ def memory_gib(meminfo: str) -> float | None:
     """Total memory in GiB in the text of /proc/meminfo."""
     total = _value(meminfo, "MemTotal")
     return round(int(total.split()[0]) / 2**20, 1) if total else None
-
-
-def installed_version(distributions: tuple[str, ...]) -> str | None:
-    """Version of the first of `distributions` that is installed, without importing it."""
-    return next((found for name in distributions if (found := version(name))), None)
 
 
 def gpus() -> list[dict[str, Any]]:
@@ -92,12 +80,6 @@ def parse_gpus(csv_text: str) -> list[dict[str, Any]]:
         numbers = [int(value) if value.isdecimal() else None for value in values[2:]]
         found.append(dict(zip(names, [*values[:2], *numbers], strict=True)))
     return found
-
-
-def _usable_cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _os_name() -> str:

@@ -26,19 +26,16 @@ Call = Callable[[], object]
 Clock = Callable[[], int]
 
 
-def _no_wait() -> None:
-    """For callables that return when their work is done."""
-
-
 @dataclass(frozen=True)
 class Candidate:
     """One row of a latency table before it is measured."""
 
     name: str
     load: Callable[[], Call]
-    """Prepares whatever is needed (`load_ms`) and returns the callable that makes one inference."""
-    sync: Callable[[], None] = _no_wait
-    """Waits for queued work (torch.cuda.synchronize); called before each reading of the clock."""
+    """Prepares whatever is needed (`load_ms`) and returns the callable that makes one inference.
+
+    The callable returns once its result is in host memory: what a GPU has queued is then done.
+    """
 
 
 @dataclass(frozen=True)
@@ -209,7 +206,6 @@ class _Turn:
     def load(self) -> None:
         start = self.clock()
         self.call = self.candidate.load()
-        self.candidate.sync()
         self.row.load_ms = (self.clock() - start) / NS_PER_MS
         self.row.first_ms = self._once() / NS_PER_MS
 
@@ -243,7 +239,6 @@ class _Turn:
         assert self.call is not None, "a candidate runs after it was loaded"
         start = self.clock()
         self.call()
-        self.candidate.sync()
         return self.clock() - start
 
     def _until(self, min_ns: float, max_ns: float = float("inf"), min_samples: int = 1) -> list[int]:

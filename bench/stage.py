@@ -9,7 +9,7 @@ from pydantic import Field
 from pipeline.stage import Context, Outputs, StageConfig
 
 VERSION = 1
-ENVIRONMENT = ("gpu", "cpu", "driver", "onnxruntime", "tensorrt")
+ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "tensorrt")
 """Facts of the machine to which a measurement belongs."""
 
 
@@ -19,7 +19,7 @@ class Config(StageConfig):
     baseline: bool = False
     """Train the student without distillation too and report its accuracy."""
     runtimes: tuple[Literal["torch", "onnxruntime"], ...] = ("torch", "onnxruntime")
-    """Where to measure: torch has teacher and student, onnxruntime every exported file."""
+    """Where to measure teacher and student; onnxruntime has every exported file of the student."""
     threads: int | None = Field(None, ge=1)
     """CPU threads within an operator, for all runtimes alike; absent for torch's own choice."""
     batch: int = Field(1, ge=1)

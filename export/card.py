@@ -57,7 +57,7 @@ def accuracy(comparisons: Sequence[Comparison], split: str) -> list[str]:
     for each in comparisons:
         error = f"{each.errors.max_abs:.1e}" if each.errors else "-"
         lines.append(
-            f"| {each.file} | {POINTS * each.miou_exported:.2f} | {each.miou_delta_points:+.3f} | {error} "
+            f"| {each.file} | {POINTS * each.miou_exported:.2f} | {each.miou_delta_points:+z.3f} | {error} "
             f"| {POINTS * each.agreement.share:.4f} | {each.agreement.violations} |"
         )
     return lines
@@ -65,10 +65,6 @@ def accuracy(comparisons: Sequence[Comparison], split: str) -> list[str]:
 
 def usage(preprocess: Preprocess, sidecar: Mapping[str, Any]) -> list[str]:
     """Python that runs one picture through a file, with numpy, Pillow and onnxruntime alone."""
-    size = f"({preprocess.width}, {preprocess.height}), Image.Resampling.BILINEAR"
-    resized = (
-        f"image.resize({size})" if preprocess.resize == "stretch" else f"ImageOps.pad(image, {size}, color={PAD_RGB})"
-    )
     batch = sidecar["input"]["shape"][0]
     repeated = f" * {batch}" if isinstance(batch, int) and batch > 1 else ""
     file, output = sidecar["file"], sidecar["output"]["name"]
@@ -77,6 +73,20 @@ def usage(preprocess: Preprocess, sidecar: Mapping[str, Any]) -> list[str]:
         "from PIL import Image, ImageOps",
         f'session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])',
         'image = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")',
-        f'{output} = session.run(None, {{"images": np.stack([{resized}]{repeated})}})[0][0]',
-        f'np.save("{output}.npy", {output})',
+        *fitting(preprocess),
+        f'{output} = session.run(None, {{"images": np.stack([fitted]{repeated})}})[0][0]',
+    ]
+
+
+def fitting(preprocess: Preprocess) -> list[str]:
+    """Python that makes `fitted` of `image`, pixel by pixel as `stages.preprocess.fit` does."""
+    height, width = preprocess.height, preprocess.width
+    if preprocess.resize == "stretch":
+        return [f"fitted = image.resize(({width}, {height}), Image.Resampling.BILINEAR)"]
+    return [
+        f"scale = min({height} / image.height, {width} / image.width)",
+        "width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))",
+        f'fitted = Image.new("RGB", ({width}, {height}), {PAD_RGB})',
+        f"corner = (({width} - width) // 2, ({height} - height) // 2)",
+        "fitted.paste(image.resize((width, height), Image.Resampling.BILINEAR), corner)",
     ]

@@ -53,7 +53,8 @@ def pictures(
     """`wanted` pictures of a split, or all; DataError for a split without pictures."""
     samples = index.samples(split)
     if not samples:
-        raise DataError(f"split {split} of {index.name} is empty; set export.onnx.parity_split to another")
+        others = " or ".join(name for name, found in index.splits.items() if found)
+        raise DataError(f"{index.name} has no images in split {split}; set export.onnx.parity_split to {others}")
     chosen = tuple(samples[position] for position in evenly_spread(len(samples), wanted or len(samples)))
     part = dataclasses.replace(index, splits={**index.splits, split: chosen})
     return Pictures(part, images_root(data, index, ctx.settings), split, preprocess)

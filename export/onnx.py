@@ -16,8 +16,9 @@ VERSION = 1
 class Config(StageConfig):
     """Part `[export.onnx]` of a recipe."""
 
-    opset: int = Field(19, ge=18)
-    """ONNX operator set; 19 is the first in which quantised and fp16 graphs mix."""
+    opset: int = Field(19, ge=18, le=20)
+    """ONNX operator set; 19 is the first in which quantised and fp16 graphs mix, 20 the last that TensorRT 10.3
+    reads. All three fit IR version 10, the newest that older boards read."""
     forms: tuple[Form, ...] = Field(("fp32",), min_length=1)
     """Precisions to export."""
     outputs: tuple[Output, ...] = Field(("labels", "logits"), min_length=1)
@@ -46,12 +47,13 @@ def code(config: Config) -> tuple[str, ...]:
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Write the files with their sidecars, compare each with torch, and fail by name where one is off."""
-    from export.onnx_files import check_forms, enforce, write_documents, write_forms
+    from export.onnx_files import check_forms, enforce, gate_pictures, write_documents, write_forms
     from export.student import load_student
 
     student = load_student(inputs["distill"])
+    few, many = gate_pictures(ctx, inputs["data"], student, config)
     sidecars = write_forms(ctx, student, config)
-    comparisons = check_forms(ctx, inputs["data"], student, sidecars, config)
+    comparisons = check_forms(ctx, student, sidecars, few, many, config)
     write_documents(ctx, inputs["distill"], student, sidecars, comparisons, config)
     enforce(comparisons, config)
     errors = [each.errors.max_abs for each in comparisons if each.errors]

@@ -9,7 +9,7 @@ from typing import Any
 
 from export.card import model_card
 from export.forms import stem
-from export.gate import compare, pictures
+from export.gate import Pictures, compare, pictures
 from export.onnx import Config
 from export.onnx_graph import export_logits, file_description, labels_from_logits, serialise
 from export.parity import Comparison, faults, summary
@@ -28,6 +28,13 @@ DYNAMIC_PARITY_BATCH = 2
 Sidecar = dict[str, Any]
 
 
+def gate_pictures(ctx: Context, data: Path, student: Student, config: Config) -> tuple[Pictures, Pictures]:
+    """Pictures whose outputs are compared, and those that the mIoU is taken over; DataError where there are none."""
+    index, split, pre = read_index(data), config.parity_split, student.preprocess
+    few = pictures(ctx, data, index, split, pre, config.parity_images)
+    return few, pictures(ctx, data, index, split, pre, config.miou_images)
+
+
 def write_forms(ctx: Context, student: Student, config: Config) -> list[Sidecar]:
     """Write an ONNX file and its sidecar for each output, all from one export; returns the sidecars."""
     logits = export_logits(student.deployed("logits"), student.size_px, config.batch, config.opset)
@@ -44,15 +51,12 @@ def write_forms(ctx: Context, student: Student, config: Config) -> list[Sidecar]
 
 
 def check_forms(
-    ctx: Context, data: Path, student: Student, sidecars: Sequence[Sidecar], config: Config
+    ctx: Context, student: Student, sidecars: Sequence[Sidecar], few: Pictures, many: Pictures, config: Config
 ) -> list[Comparison]:
-    """Hold every file against torch; writes parity.json and metrics.json.
+    """Hold every file against torch, as `gate_pictures` says; writes parity.json and metrics.json.
 
     Both run on the CPU, whatever the device: there both compute in full fp32, alike on every machine.
     """
-    index, split, pre = read_index(data), config.parity_split, student.preprocess
-    few = pictures(ctx, data, index, split, pre, config.parity_images)
-    many = pictures(ctx, data, index, split, pre, config.miou_images)
     batch = DYNAMIC_PARITY_BATCH if config.batch == "dynamic" else config.batch
     with ExitStack() as stack:
         reference = stack.enter_context(TorchRuntime(student.deployed("logits"), student.spec, student.size_px))
@@ -62,9 +66,9 @@ def check_forms(
     for each in comparisons:
         ctx.log(summary(each))
     files = [each.to_json() for each in comparisons]
-    parity = {"split": split, "limits": config.fp32.model_dump(), "files": files}
+    parity = {"split": many.split, "limits": config.fp32.model_dump(), "files": files}
     (ctx.work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", encoding="utf-8")
-    (ctx.work / "metrics.json").write_text(json.dumps({split: scores}, indent=1) + "\n", encoding="utf-8")
+    (ctx.work / "metrics.json").write_text(json.dumps({many.split: scores}, indent=1) + "\n", encoding="utf-8")
     return comparisons
 
 

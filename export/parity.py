@@ -116,7 +116,7 @@ def label_agreement(torch_NCHW: np.ndarray, labels_NHW: np.ndarray) -> LabelAgre
 
 
 def faults(comparison: Comparison, limits: Limits) -> list[str]:
-    """Each limit that is passed, with the numbers; empty where the form may ship. NaN passes every limit."""
+    """Each limit that is passed, with the numbers; empty where the form may ship. NaN keeps no limit."""
     errors, delta = comparison.errors, comparison.miou_delta_points
     found = []
     if errors and not errors.max_abs <= limits.max_logit_error:

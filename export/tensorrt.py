@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from pipeline.errors import NetworkError
 from pipeline.stage import Context, Outputs, StageConfig
 
 VERSION = 1
-ENVIRONMENT = ("gpu", "tensorrt", "driver")
+ENVIRONMENT = ("gpu", "gpu_name", "tensorrt", "driver")
 """Facts of the machine to which an engine is tied."""
 
-DISTRIBUTIONS = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13")
-DRIVER_FILES = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
 SERVED = ((10, 3), (12, 0))
 """Versions of TensorRT that the build serves: from the first up to, not including, the second."""
 TIMING_CACHE = "timing.cache"
@@ -49,29 +46,15 @@ def code(config: Config) -> tuple[str, ...]:
 
 
 def available(facts: Mapping[str, Any]) -> str | None:
-    """Why no engine can be built on this machine, or None.
-
-    Reads `gpu` (is there an NVIDIA GPU) and `tensorrt` (installed version or None) of `facts`, and looks for
-    itself where one is absent.
-    """
-    if not (facts["gpu"] if "gpu" in facts else any(Path(file).exists() for file in DRIVER_FILES)):
+    """Why no engine can be built on this machine, by its facts `gpu` and `tensorrt`, or None."""
+    if not facts["gpu"]:
         return "no NVIDIA GPU, build it on the target"
-    version = facts["tensorrt"] if "tensorrt" in facts else installed_tensorrt()
+    version = facts["tensorrt"]
     if version is None:
-        return 'tensorrt is not installed (pip install "idd-pipeline[tensorrt]")'
+        return 'tensorrt is not installed; in the clone run .venv/bin/pip install -e ".[tensorrt]"'
     major, minor = (int(part) for part in version.split(".")[:2])
     if not SERVED[0] <= (major, minor) < SERVED[1]:
         return f"tensorrt {version} is installed, engines are built with 10.3 or later, before 12"
-    return None
-
-
-def installed_tensorrt() -> str | None:
-    """Version of TensorRT's Python package, whichever of its names it has, or None."""
-    for name in DISTRIBUTIONS:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return None
 
 

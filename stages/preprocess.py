@@ -8,13 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageOps
 
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour: what stands where there is no picture."""
+
+Resize = Literal["stretch", "letterbox"]
+
+CONTRACT: dict[str, Any] = {
+    "decoder": "Pillow",
+    "exif_orientation": "applied",
+    "color": "RGB",
+    "interpolation": "Pillow BILINEAR",
+    "pad_rgb": list(PAD_RGB),
+    "layout": "NHWC",
+    "dtype": "uint8",
+    "labels_back": "nearest",
+}
+"""What this file always does; preprocess.json says so beside the sizes, for whoever reads it in another language."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +39,25 @@ class Preprocess:
     """Rows, in pixels."""
     width: int
     """Columns, in pixels."""
-    resize: Literal["stretch", "letterbox"] = "stretch"
+    resize: Resize = "stretch"
     """`stretch` fills the grid; `letterbox` keeps the aspect ratio and pads evenly on two sides."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """preprocess.json as plain values: the grid, the resize rule and `CONTRACT`."""
+        return {**asdict(self), **CONTRACT}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Preprocess:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`; ValueError where the values ask for something that this file does not do."""
+        for name, done in CONTRACT.items():
+            if values.get(name) != done:
+                raise ValueError(
+                    f"preprocess.json asks for {name} {values.get(name)!r}, preprocess.py does {done!r}; "
+                    "use the two of one export"
+                )
+        if values.get("resize") not in get_args(Resize):
+            known = " or ".join(get_args(Resize))
+            raise ValueError(f"preprocess.json asks for resize {values.get('resize')!r}, preprocess.py knows {known}")
         return cls(int(values["height"]), int(values["width"]), values["resize"])
 
 

@@ -3,7 +3,8 @@
 import json
 import os
 
-from bench.environment import describe, installed_version, memory_gib, parse_gpus
+from bench.environment import describe, memory_gib, parse_gpus
+from pipeline.facts import facts as machine_facts
 
 
 def test_memory() -> None:
@@ -26,16 +27,14 @@ def test_gpus_of_nvidia_smi() -> None:
     assert (second["name"], second["memory_mib"]) == ("Orin", None)
 
 
-def test_versions_come_from_any_distribution_that_provides_a_package() -> None:
-    assert installed_version(("no-such-distribution", "numpy")) == installed_version(("numpy",))
-    assert installed_version(("no-such-distribution",)) is None
-
-
 def test_this_machine_is_plain_data() -> None:
     facts = describe(threads=1)
     assert json.loads(json.dumps(facts)) == facts
     assert facts["cpu"]["model"]
     assert facts["cpu"]["threads"] == 1
     assert facts["cpu"]["cores"] == os.cpu_count()
-    assert facts["packages"]["torch"]
-    assert facts["packages"]["onnxruntime"]
+    assert facts["cpu"]["usable_cores"] == machine_facts()["cores"]
+    packages = facts["packages"]
+    assert packages["torch"] and packages["numpy"]
+    assert packages["onnxruntime"] == machine_facts()["onnxruntime"]
+    assert "tensorrt" in packages

@@ -109,19 +109,6 @@ def test_throughput_is_images_over_wall_time_not_one_over_the_mean() -> None:
     assert figures["images_per_s"] == pytest.approx(2 * 1000 / 11, rel=0.01)
 
 
-def test_synchronises_before_the_clock_is_read() -> None:
-    """The call only queues 3 ms of work; waiting for it belongs to the sample."""
-    clock = HandClock()
-    queued_ms: list[float] = []
-
-    def wait() -> None:
-        clock.pass_ms(sum(queued_ms))
-        queued_ms.clear()
-
-    (row,) = measure([Candidate("gpu", lambda: lambda: queued_ms.append(3), wait)], Schedule(), clock)
-    assert set(row.samples_ms) == {3.0}
-
-
 def test_candidates_take_turns_in_reversed_order() -> None:
     clock = HandClock()
     seen: list[str] = []

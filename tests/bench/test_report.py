@@ -136,7 +136,7 @@ def line_with(text: str, *parts: str) -> str:
 
 
 def test_summary_sentence() -> None:
-    assert summary(REPORT) == "5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster, -1.2 mIoU"
+    assert summary(REPORT) == "5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster in torch, -1.2 mIoU"
 
 
 def test_summary_leaves_out_what_was_not_measured() -> None:

@@ -5,14 +5,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from bench import stage as bench
+from bench.candidates import TEACHER_ONNX, export_teacher
 from export import onnx
+from export.deployed import Deployed
+from export.runtimes.onnx_runtime import OnnxRuntime
+from export.runtimes.torch_runtime import TorchRuntime
+from pipeline.facts import facts
 from pipeline.stage import Context, Outputs
 from stages import data, distill, teacher
 from stages.nets.config import NetConfig
+from stages.nets.saved import load_net
 
 QUICK = bench.Config(baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3)
 BRIEF = {"iterations": 2, "batch": 2, "crop_px": (32, 64), "workers": 0, "evaluate": ("test",)}
@@ -81,6 +88,11 @@ def test_needs_the_baseline_only_where_it_is_reported() -> None:
     assert "baseline" in bench.needs(QUICK)
 
 
+def test_its_key_holds_facts_that_the_machine_tells() -> None:
+    assert set(bench.ENVIRONMENT) <= set(facts())
+    assert {"gpu_name", "torch", "cores", "device"} <= set(bench.ENVIRONMENT)
+
+
 def test_fewer_than_three_repeats_are_refused() -> None:
     with pytest.raises(ValidationError, match="repeats"):
         bench.Config(repeats=2)
@@ -93,6 +105,7 @@ def test_every_candidate_has_a_row(run: tuple[Outputs, Path], inputs: dict[str, 
     assert {name: row["status"] for name, row in rows.items()} == {
         "teacher torch": "ok",
         "student torch": "ok",
+        "teacher onnxruntime": "ok",
         "student.fp32.labels onnxruntime": "ok",
         "student.fp32.logits onnxruntime": "ok",
         "student tensorrt": "skipped",
@@ -102,14 +115,23 @@ def test_every_candidate_has_a_row(run: tuple[Outputs, Path], inputs: dict[str, 
     scored = read(inputs["export.onnx"], "metrics.json")["test"]["student.fp32.labels.onnx"]
     assert rows["student.fp32.labels onnxruntime"]["miou"] == scored["miou"]
     assert rows["teacher torch"]["miou"] == read(inputs["teacher"], "metrics.json")["test"]["miou"]
+    exported_teacher = rows["teacher onnxruntime"]
+    assert (exported_teacher["role"], exported_teacher["runtime"]) == ("teacher", "onnxruntime")
+    assert (exported_teacher["output"], exported_teacher["miou"]) == ("logits", None)
 
 
-def test_networks_in_torch_are_compared_with_all_after_them(run: tuple[Outputs, Path]) -> None:
+def test_a_ratio_is_of_two_networks_or_of_two_runtimes(run: tuple[Outputs, Path]) -> None:
     _, folder = run
     ratios = read(folder, "report.json")["latency"]["ratios"]
     pairs = [(ratio["numerator"], ratio["denominator"]) for ratio in ratios]
-    assert len(pairs) == 5
-    assert pairs[0] == ("teacher torch", "student torch")
+    assert pairs == [
+        ("teacher torch", "student torch"),
+        ("teacher torch", "teacher onnxruntime"),
+        ("student torch", "student.fp32.labels onnxruntime"),
+        ("student torch", "student.fp32.logits onnxruntime"),
+        ("teacher onnxruntime", "student.fp32.labels onnxruntime"),
+        ("teacher onnxruntime", "student.fp32.logits onnxruntime"),
+    ]
     assert all(0 < ratio["low"] <= ratio["ratio"] <= ratio["high"] for ratio in ratios)
 
 
@@ -143,6 +165,38 @@ def test_an_unreadable_exported_file_is_a_failed_row(inputs: dict[str, Path], tm
     assert broken["status"] == "failed"
     assert "student.fp32.logits.onnx" in broken["why"]
     assert rows["student.fp32.labels onnxruntime"]["status"] == "ok"
+
+
+def test_the_exported_teacher_gives_what_torch_gives(inputs: dict[str, Path], tmp_path: Path) -> None:
+    net, spec = load_net(inputs["teacher"])
+    images_NHWC = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
+
+    export_teacher(inputs["teacher"], inputs["export.onnx"], tmp_path / TEACHER_ONNX, (32, 64))
+
+    with (
+        OnnxRuntime(tmp_path / TEACHER_ONNX) as exported,
+        TorchRuntime(Deployed(net, spec, "logits"), spec, (32, 64)) as reference,
+    ):
+        assert exported.input.shape == (1, 32, 64, 3)
+        np.testing.assert_allclose(exported.predict(images_NHWC), reference.predict(images_NHWC), atol=1e-3)
+
+
+def test_a_teacher_that_cannot_be_exported_is_a_failed_row(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("no ONNX operator for this\nand a trace")
+
+    monkeypatch.setattr("bench.candidates.export_logits", refuse)
+    ctx = make_context(tmp_path)
+    bench.run(ctx, inputs, QUICK)
+    report = read(ctx.work, "report.json")
+    rows = {row["name"]: row for row in report["latency"]["rows"]}
+    broken = rows.pop("teacher onnxruntime")
+    assert (broken["status"], broken["why"]) == ("failed", "RuntimeError: no ONNX operator for this")
+    assert [row["status"] for row in rows.values()] == ["ok", "ok", "ok", "ok", "skipped"]
+    named = {name for ratio in report["latency"]["ratios"] for name in (ratio["numerator"], ratio["denominator"])}
+    assert named == set(rows) - {"student tensorrt"}
 
 
 def test_torch_alone(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 from PIL import Image
+from pydantic import ValidationError
 
-from export import onnx
+from export import card, onnx
 from export.deployed import Deployed
 from export.onnx_graph import export_logits, labels_from_logits
 from export.runtimes.onnx_runtime import OnnxRuntime
@@ -24,6 +25,7 @@ from export.student import load_student
 from pipeline.errors import DataError, ParityError
 from pipeline.stage import Context
 from stages.nets.catalogue import NORMALISATIONS, NetSpec, build
+from stages.preprocess import Preprocess, Resize, fit, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("student.fp32.labels.onnx", "student.fp32.logits.onnx")
@@ -65,7 +67,8 @@ def test_the_file_alone_says_what_it_is(onnx_folder: Path, student_folder: Path)
     told = {prop.key: prop.value for prop in model.metadata_props}
 
     assert json.loads(told["classes"]) == read_json(student_folder / "labels.json")
-    assert json.loads(told["preprocess"]) == {"height": 48, "width": 96, "resize": "stretch"}
+    assert json.loads(told["preprocess"]) == read_json(student_folder / "preprocess.json")
+    assert json.loads(told["preprocess"])["interpolation"] == "Pillow BILINEAR"
     assert json.loads(told["network"])["mean"] == [0.485, 0.456, 0.406]
     assert told["student_sha256"] == read_json(onnx_folder / f"{FILES[1]}.json")["student_sha256"]
 
@@ -134,12 +137,34 @@ def test_the_cards_code_runs(
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert code and len(code[1].splitlines()) == 6
     monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
 
-    exec(compile(code[1], "README.md", "exec"), {})
+    exec(compile(code[1], "README.md", "exec"), names)
 
     with OnnxRuntime(tmp_path / FILES[0]) as runtime:
         wanted = runtime.predict(np.asarray(Image.open("picture.jpg"))[None])[0]
-    assert np.array_equal(np.load("labels.npy"), wanted)
+    assert np.array_equal(names["labels"], wanted)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
+@pytest.mark.parametrize("original_hw", [(33, 50), (7, 13), (101, 37), (48, 96)])
+def test_the_cards_code_is_the_contract(
+    resize: Resize, original_hw: tuple[int, int], onnx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(onnx_folder / FILES[0], tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (*original_hw, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.jpg", quality=95)
+    pre = Preprocess(48, 96, resize)
+    code = "\n".join(card.usage(pre, read_json(onnx_folder / f"{FILES[0]}.json")))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+
+    exec(compile(code, "README.md", "exec"), names)
+
+    fitted = fit(read_image(tmp_path / "picture.jpg"), pre)
+    assert np.array_equal(np.asarray(names["fitted"]), fitted)
+    with OnnxRuntime(tmp_path / FILES[0]) as runtime:
+        assert np.array_equal(names["labels"], runtime.predict(fitted[None])[0])
 
 
 def broken(model: onnx_library.ModelProto) -> onnx_library.ModelProto:
@@ -191,14 +216,39 @@ def test_one_broken_file_leaves_the_other_its_good_name(
     assert (ctx.work / "README.md").exists()
 
 
-def test_a_split_without_images_is_named(
-    ctx: Context, inputs: dict[str, Path], onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("val", [None, []])
+def test_a_split_without_images_is_named_before_anything_is_exported(
+    val: list[Any] | None, ctx: Context, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    model = onnx_library.load(onnx_folder / FILES[1])
-    monkeypatch.setattr("export.onnx_files.export_logits", lambda *arguments: model)
+    data = tmp_path / "data"
+    shutil.copytree(inputs["data"], data)
+    index = read_json(data / "index.json")
+    assert set(index["splits"]) == {"train", "test"}
+    if val is not None:
+        index["splits"]["val"] = val
+        (data / "index.json").write_text(json.dumps(index))
 
-    with pytest.raises(DataError, match=r"split val of synthetic is empty; set export\.onnx\.parity_split"):
-        onnx.run(ctx, inputs, onnx.Config(parity_split="val"))
+    told = r"synthetic has no images in split val; set export\.onnx\.parity_split to train or test"
+    with pytest.raises(DataError, match=told):
+        onnx.run(ctx, inputs | {"data": data}, onnx.Config(parity_split="val"))
+
+    assert not any(ctx.work.iterdir())
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+def test_an_opset_that_boards_do_not_read_is_refused(opset: int) -> None:
+    with pytest.raises(ValidationError, match="opset"):
+        onnx.Config(opset=opset)
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_every_other_opset_keeps_to_the_old_file_format(opset: int, student_folder: Path) -> None:
+    student = load_student(student_folder)
+
+    model = export_logits(student.deployed("logits"), student.size_px, 1, opset)
+
+    assert model.ir_version == 10
+    assert [each.version for each in model.opset_import if not each.domain] == [opset]
 
 
 def test_espnet_with_an_open_batch(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from export import card
 from export.limits import Limits
 from export.parity import (
     Comparison,
@@ -74,6 +75,11 @@ def test_what_keeps_the_limits_has_no_faults() -> None:
 )
 def test_every_limit_is_named_with_its_number(off: Comparison, fault: str) -> None:
     assert faults(off, LIMITS) == [fault]
+
+
+def test_the_card_knows_no_negative_zero() -> None:
+    (row,) = card.accuracy([comparison(exported=0.5 - 1e-9)], "test")[-1:]
+    assert "| 50.00 | +0.000 |" in row
 
 
 def test_the_summary_says_everything_on_one_line() -> None:

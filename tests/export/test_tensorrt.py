@@ -14,46 +14,48 @@ from export import tensorrt
 from export.deploy.build_engine import BuildError, check_precision, tensor_types, type_of
 from export.deploy.gpu import GpuError, describe_gpu
 from pipeline.errors import NetworkError
+from pipeline.facts import DRIVER_FILES, facts
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "export" / "deploy"
+BOARD = {
+    "gpu": True,
+    "gpu_name": "NVIDIA Jetson AGX Orin",
+    "device": "cuda",
+    "tensorrt": "10.3.0",
+    "onnxruntime": "1.31.1",
+    "torch": "2.15.0",
+    "cpu": "ARMv8",
+    "cores": 12,
+    "driver": "# R36 (release), REVISION: 4.0",
+}
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
+    ("change", "reason"),
     [
-        ({"gpu": False, "tensorrt": "10.3.0"}, "no NVIDIA GPU, build it on the target"),
+        ({"gpu": False, "gpu_name": None}, "no NVIDIA GPU, build it on the target"),
         (
-            {"gpu": True, "tensorrt": None},
-            'tensorrt is not installed (pip install "idd-pipeline[tensorrt]")',
+            {"tensorrt": None},
+            'tensorrt is not installed; in the clone run .venv/bin/pip install -e ".[tensorrt]"',
         ),
-        (
-            {"gpu": True, "tensorrt": "10.2.0"},
-            "tensorrt 10.2.0 is installed, engines are built with 10.3 or later, ",
-        ),
-        (
-            {"gpu": True, "tensorrt": "12.0.1"},
-            "tensorrt 12.0.1 is installed, engines are built with 10.3 or later, ",
-        ),
+        ({"tensorrt": "10.2.0"}, "tensorrt 10.2.0 is installed, engines are built with 10.3 or later, "),
+        ({"tensorrt": "12.0.1"}, "tensorrt 12.0.1 is installed, engines are built with 10.3 or later, "),
     ],
 )
-def test_why_it_cannot_run(facts: Mapping[str, Any], reason: str) -> None:
-    said = tensorrt.available(facts)
+def test_why_it_cannot_run(change: Mapping[str, Any], reason: str) -> None:
+    said = tensorrt.available(BOARD | change)
     assert said is not None and said.startswith(reason)
 
 
 @pytest.mark.parametrize("version", ["10.3.0", "10.16.1.11", "11.4.0.106"])
 def test_it_can_run_with_a_gpu_and_a_version_that_is_served(version: str) -> None:
-    assert tensorrt.available({"gpu": True, "tensorrt": version}) is None
+    assert tensorrt.available(BOARD | {"tensorrt": version}) is None
 
 
-def test_absent_facts_are_looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tensorrt, "DRIVER_FILES", (str(tmp_path / "none"),))
-    assert tensorrt.available({}) == "no NVIDIA GPU, build it on the target"
-
-    monkeypatch.setattr(tensorrt, "DRIVER_FILES", (str(tmp_path),))
-    monkeypatch.setattr(tensorrt, "DISTRIBUTIONS", ("no-such-distribution",))
-    assert "not installed" in str(tensorrt.available({}))
+def test_it_reads_facts_that_the_machine_tells() -> None:
+    assert set(BOARD) <= set(facts())
+    assert {"gpu", "gpu_name", "tensorrt", "driver"} == set(tensorrt.ENVIRONMENT) <= set(BOARD)
 
 
 def test_stage_modules_load_nothing_heavy() -> None:
@@ -120,7 +122,7 @@ def test_what_travels_needs_neither_this_project_nor_a_newer_python(path: Path) 
     assert foreign <= {"numpy"}
 
 
-@pytest.mark.skipif(any(Path(file).exists() for file in tensorrt.DRIVER_FILES), reason="the machine has a GPU")
+@pytest.mark.skipif(any(Path(file).exists() for file in DRIVER_FILES), reason="the machine has a GPU")
 def test_a_machine_without_a_driver_says_so() -> None:
     with pytest.raises(GpuError, match=r"no NVIDIA driver: libcuda\.so\.1"):
         describe_gpu()

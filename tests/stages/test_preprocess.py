@@ -1,5 +1,6 @@
 """The rule by which pictures come to the network's grid and labels go back."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,46 @@ from stages.preprocess import PAD_RGB, Preprocess, fit, placement, read_image, r
 
 def test_json_round_trip() -> None:
     pre = Preprocess(96, 128, "letterbox")
-    assert Preprocess.from_json(pre.to_json()) == pre
+    assert Preprocess.from_json(json.loads(json.dumps(pre.to_json()))) == pre
+
+
+def test_json_holds_the_whole_contract() -> None:
+    assert Preprocess(96, 128).to_json() == {
+        "height": 96,
+        "width": 128,
+        "resize": "stretch",
+        "decoder": "Pillow",
+        "exif_orientation": "applied",
+        "color": "RGB",
+        "interpolation": "Pillow BILINEAR",
+        "pad_rgb": [124, 116, 104],
+        "layout": "NHWC",
+        "dtype": "uint8",
+        "labels_back": "nearest",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"interpolation": "bicubic"},
+            r"interpolation 'bicubic', preprocess\.py does 'Pillow BILINEAR'; use the two of",
+        ),
+        ({"color": None}, "color None, .* does 'RGB'"),
+        ({"pad_rgb": [0, 0, 0]}, r"pad_rgb \[0, 0, 0\], .* does \[124, 116, 104\]"),
+        ({"resize": "crop"}, "resize 'crop', .* knows stretch or letterbox"),
+    ],
+)
+def test_json_that_asks_for_something_else_is_refused(change: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told) as raised:
+        Preprocess.from_json(Preprocess(96, 128).to_json() | change)
+    assert "\n" not in str(raised.value)
+
+
+def test_json_without_a_part_of_the_contract_is_refused() -> None:
+    with pytest.raises(ValueError, match="decoder None"):
+        Preprocess.from_json({"height": 96, "width": 128, "resize": "stretch"})
 
 
 def test_read_image_turns_upright_and_gives_rgb(tmp_path: Path) -> None:
