@@ -16,6 +16,7 @@ from pipeline.stage import Context
 from stages import data
 from stages.datasets.index import Index, images_root, read_index
 from stages.datasets.pixels import read_fitted
+from stages.preprocess import Preprocess
 
 
 def run(work: Path, config: data.Config) -> tuple[Index, list[str]]:
@@ -53,11 +54,7 @@ def test_folder_to_artifact(small: Path, tmp_path: Path) -> None:
     assert [sample.image for sample in index.samples("test")] == ["images/e.png", "images/f.png"]
     work = tmp_path / "work"
     assert json.loads((work / "labels.json").read_text())[1] == {"id": 1, "name": "sky", "rgb": [9, 9, 9]}
-    assert json.loads((work / "preprocess.json").read_text()) == {
-        "height": 6,
-        "width": 8,
-        "resize": "stretch",
-    }
+    assert json.loads((work / "preprocess.json").read_text()) == Preprocess(6, 8).to_json()
     ids = np.concatenate([np.asarray(Image.open(small / s.label)).ravel() for s in index.samples("train")])
     shares = json.loads((work / "frequencies.json").read_text())["train"]
     assert shares["classes"] == {"road": np.mean(ids == 0), "sky": np.mean(ids == 7)}
