@@ -224,7 +224,12 @@ def test_ctrl_c_publishes_nothing_half_and_the_next_run_goes_on(pipeline, finish
     changes = {"teacher__iterations": "400", "teacher__checkpoint_iterations": "2"}
     words = pipeline.words("run", home, "--until", "teacher", **changes)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words], cwd=pipeline.root, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pipeline", *words],
+        cwd=pipeline.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(home.glob("scratch/teacher/*/*.pt")) and time.monotonic() < deadline:
