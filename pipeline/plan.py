@@ -138,6 +138,7 @@ class Planner:
             "stage": {"kind": stage.kind, "version": module.VERSION},
             "config": config_identity(config, self.file_cache, stage.kind),
             "sources": sources_identity(files, self.file_cache) if files else None,
+            "choices": self.choices(stage.name),
             "code": fingerprints([stage.module, *self.chosen(stage.name)], self.code_cache),
             "inputs": {name: upstream[name].digest or "skipped" for name in self.needs[stage.name]},
             "environment": {name: self.facts[name] for name in getattr(module, "ENVIRONMENT", ())},
@@ -147,6 +148,14 @@ class Planner:
         """Modules that this stage's config chose, and those of the stages whose artifacts it loads."""
         own = set(self.modules[name].code(self.recipe.configs[name]))
         return own.union(*(self.chosen(upstream) for upstream in self.needs[name]))
+
+    def choices(self, name: str) -> dict[str, Any]:
+        """What the names in this stage's config stand for, and in those of the stages whose artifacts it loads."""
+        found: dict[str, Any] = {}
+        for upstream in self.needs[name]:
+            found |= self.choices(upstream)
+        choices = getattr(self.modules[name], "choices", None)
+        return {**found, BY_NAME[name].kind: choices(self.recipe.configs[name])} if choices else found
 
     def save_caches(self) -> None:
         """Keep fingerprints and file hashes for the next command."""

@@ -10,6 +10,8 @@ A stage module has no torch at import and offers
 
 and may offer
 
+    choices(config) -> dict[str, Any]                       what names in the config stand for, where a table of data
+                                                            says so (a network's entry in its catalogue): in the key
     source_files(config) -> dict[str, Path]                 files outside the store that it reads, by relative name
     available(facts) -> str | None                          why it cannot run on this machine, or None
 """

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,18 +64,32 @@ class Store:
         except ValueError as error:
             raise StoreError(f"{folder / MANIFEST} is not valid JSON; delete {folder} and run again") from error
 
+    def artifacts(self, kind: str) -> Iterator[Artifact]:
+        """Every artifact of a kind, in order of key and digest."""
+        for path in sorted((self.root / kind).glob(f"*/*/{MANIFEST}")):
+            artifact = self.find(kind, path.parent.parent.name, path.parent.name)
+            if artifact is not None:
+                yield artifact
+
     def last(self, recipe: str, stage: str) -> Artifact | None:
         """What was published last for this stage of this recipe: what a stale stage is compared with."""
+        return self.pointed(self.home / "last" / recipe / f"{stage}.json")
+
+    def remember(self, recipe: str, stage: str, artifact: Artifact) -> None:
+        """Note that this artifact serves this stage of this recipe."""
+        self.point(self.home / "last" / recipe / f"{stage}.json", artifact)
+
+    def pointed(self, path: Path) -> Artifact | None:
+        """The artifact that a pointer file names; None where the file or the artifact is not there."""
         try:
-            pointer = json.loads((self.home / "last" / recipe / f"{stage}.json").read_text())
+            pointer = json.loads(path.read_text())
         except (OSError, ValueError):
             return None
         return self.find(pointer["kind"], pointer["key"], pointer["digest"])
 
-    def remember(self, recipe: str, stage: str, artifact: Artifact) -> None:
-        """Note that this artifact serves this stage of this recipe."""
+    def point(self, path: Path, artifact: Artifact) -> None:
+        """Write a pointer file, unless it says the same already."""
         pointer = {"kind": artifact.manifest["kind"], "key": artifact.key, "digest": artifact.digest}
-        path = self.home / "last" / recipe / f"{stage}.json"
         text = json.dumps(pointer)
         if not (path.exists() and path.read_text() == text):
             replace_text(path, text)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.losses.methods import TermConfig, needs_position, needs_teacher, resolve
-from stages.nets.catalogue import module_of
+from stages.nets.catalogue import choice, module_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
 
@@ -55,6 +55,11 @@ def needs(config: Config) -> tuple[str, ...]:
 def code(config: Config) -> tuple[str, ...]:
     """The chosen student's module."""
     return (module_of(config.student.net, config.student.args),)
+
+
+def choices(config: Config) -> dict[str, Any]:
+    """What the network's name stands for."""
+    return {"net": choice(config.student.net)}
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

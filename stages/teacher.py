@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.stage import Context, Outputs
-from stages.nets.catalogue import module_of
+from stages.nets.catalogue import choice, module_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
 
@@ -30,6 +31,11 @@ def needs(config: Config) -> tuple[str, ...]:
 def code(config: Config) -> tuple[str, ...]:
     """The chosen network's module."""
     return (module_of(config.net, config.args),)
+
+
+def choices(config: Config) -> dict[str, Any]:
+    """What the network's name stands for."""
+    return {"net": choice(config.net)}
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

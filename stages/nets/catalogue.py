@@ -1,9 +1,11 @@
 """The networks by name: which module builds each, with which arguments. No torch until one is built."""
 
 import importlib
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NetworkError
@@ -37,17 +39,11 @@ class Entry:
 
 
 CATALOGUE: Mapping[str, Entry] = {
-    **{
-        f"pspnet_resnet{depth}": Entry(
-            "stages.nets.pspnet_resnet", "pspnet_resnet", {"depth": depth}, ("width",), f"resnet{depth}"
-        )
-        for depth in (18, 34, 50, 101)
-    },
-    "pspnet_mobilenet_v2": Entry(
-        "stages.nets.pspnet_mobilenet_v2", "pspnet_mobilenet_v2", {}, ("width",), "mobilenet_v2"
-    ),
-    "espnet": Entry("stages.nets.espnet", "espnet", {}, ("p", "q")),
+    name: Entry(**{**fields, "accepts": tuple(fields.get("accepts", ()))})
+    for name, fields in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
 }
+"""A table of data and not of code, so that a new line leaves the fingerprint of every other network as it is; what an
+entry holds enters the key of the stage that chose it (`choice`)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +99,13 @@ def module_of(net: str, args: Iterable[str] = ()) -> str:
     if unknown:
         raise NetworkError(f"{net} takes no argument {unknown[0]!r}; it takes {', '.join(entry.accepts)}")
     return entry.module
+
+
+def choice(net: str) -> dict[str, Any]:
+    """What a network's name stands for, as plain values; the arguments it would accept change nothing."""
+    entry = asdict(entry_of(net))
+    del entry["accepts"]
+    return entry
 
 
 def build(net: str, classes: int, **args: Any) -> "nn.Module":

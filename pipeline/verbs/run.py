@@ -1,0 +1,45 @@
+"""`run`: bring stages up to date."""
+
+from pathlib import Path
+
+import click
+
+from pipeline import render
+from pipeline import run as running
+from pipeline.plan import select
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
+
+
+@click.command(name="run")
+@with_recipe
+@click.option("--until", help="Last stage to run, e.g. distill or export.")
+@click.option("--from", "start", help="First stage to run; those before it must be current.")
+@click.option("--only", help="Run this stage alone.")
+@click.option("--force", help="Run this stage although it is current.")
+@click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+def command(
+    recipe: str,
+    settings: tuple[str, ...],
+    home: Path,
+    as_json: bool,
+    until: str | None,
+    start: str | None,
+    only: str | None,
+    force: str | None,
+    dry_run: bool,
+    device: str,
+) -> None:
+    """Bring stages up to date; what is current is left alone."""
+    planner = planner_of(recipe, settings, home, device)
+    selection = select(planner.needs, until, start, only, force)
+    rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, say)
+    if as_json:
+        print_json([row.to_json() for row in rows])
+        return
+    click.echo(render.run_table(rows))
+    if not dry_run and not any(row.action == "ran" for row in rows):
+        click.echo("nothing to do: every selected stage is current or skipped")
+    made = [row.status for row in rows if row.status.artifact]
+    if made and made[-1].artifact:
+        click.echo(f"{made[-1].stage.name}: {made[-1].artifact.folder}")
