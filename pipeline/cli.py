@@ -14,8 +14,10 @@ VERBS: Mapping[str, str] = MappingProxyType(
     {
         "run": "pipeline.verbs.run",
         "status": "pipeline.verbs.status",
+        "explain": "pipeline.verbs.explain",
         "show": "pipeline.verbs.show",
         "graph": "pipeline.verbs.graph",
+        "accept": "pipeline.verbs.accept",
         "recipes": "pipeline.verbs.recipes",
     }
 )

@@ -5,7 +5,12 @@ Layout, comments and docstrings do not count, so that only an edit that can chan
 
 import ast
 import hashlib
-from collections.abc import Iterable
+import sys
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +21,89 @@ FIRST_PARTY = ("stages", "export", "bench")
 """The engine itself stays outside: its changes are counted by the schema number of a key."""
 
 
+@dataclass(frozen=True)
+class Reached:
+    """One module of a closure."""
+
+    fingerprint: str
+    imported_by: str | None
+    """The module through which it was reached first; None for those that the closure starts from."""
+
+
 def fingerprints(modules: Iterable[str], cache: StatCache) -> dict[str, str]:
     """{dotted module: fingerprint} of the given modules and of all first-party code that they import."""
-    found: dict[str, str] = {}
-    waiting = list(modules)
+    return {name: reached.fingerprint for name, reached in sorted(closure(modules, cache).items())}
+
+
+def closure(modules: Iterable[str], cache: StatCache) -> dict[str, Reached]:
+    """The given modules and all first-party code that they import, nearest first.
+
+    First-party are this project's packages and those of the given modules: a user's own network counts whole.
+    Nothing is imported, so that a name in a recipe runs no code.
+    """
+    modules = tuple(modules)
+    packages = first_party(modules)
+    found: dict[str, Reached] = {}
+    waiting: deque[tuple[str, str | None]] = deque((module, None) for module in modules)
     while waiting:
-        module = waiting.pop()
-        path = module_file(module)
+        module, importer = waiting.popleft()
+        path = module_file(module, packages)
         if module in found or path is None:
             continue
-        fingerprint, imports = cache.get(path, lambda source, name=module: list(describe(source, name)))
-        found[module] = fingerprint
-        waiting.extend(imports)
-    return dict(sorted(found.items()))
+        fingerprint, imports = cache.get(path, partial(describe, module=anchor(module, path)))
+        found[module] = Reached(fingerprint, importer)
+        parent = module.rpartition(".")[0]
+        waiting.extend((name, module) for name in ([parent] if parent else []) + imports)
+    return found
 
 
-def module_file(module: str) -> Path | None:
+def chain(module: str, reached: dict[str, Reached]) -> tuple[str, ...]:
+    """How a closure came to a module: from where it starts, import by import."""
+    links = [module]
+    while (importer := reached[links[-1]].imported_by) is not None:
+        links.append(importer)
+    return tuple(reversed(links))
+
+
+def anchor(module: str, path: Path) -> str:
+    """The dotted name from which a file's relative imports count: a package's own imports start inside it."""
+    return f"{module}.__init__" if path.name == "__init__.py" else module
+
+
+def first_party(modules: Iterable[str]) -> frozenset[str]:
+    """Top-level packages whose code counts."""
+    return frozenset({*FIRST_PARTY, *(module.partition(".")[0] for module in modules)})
+
+
+def module_file(module: str, packages: Collection[str] = FIRST_PARTY) -> Path | None:
     """Source file of a first-party module; None for anything else."""
-    if module.partition(".")[0] not in FIRST_PARTY:
+    top, *rest = module.split(".")
+    if top not in packages:
         return None
-    base = ROOT.joinpath(*module.split("."))
+    root = ROOT if top in FIRST_PARTY else folder_of(top)
+    if root is None:
+        return None
+    base = root.joinpath(top, *rest)
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
             return path
     return None
 
 
-def describe(source: bytes, module: str) -> tuple[str, list[str]]:
-    """Fingerprint of a source text and the dotted names that it imports, anywhere in it."""
+def folder_of(package: str) -> Path | None:
+    """Folder in which a top-level package or module lies on the import path."""
+    spec = PathFinder.find_spec(package, [str(Path.cwd()), *sys.path])
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).parent
+    return Path(spec.origin).parent if spec.origin else None
+
+
+def describe(source: bytes, module: str) -> list[Any]:
+    """Fingerprint of a source text and every dotted name that it may import, anywhere in it."""
     tree = ast.parse(source)
-    return hashlib.sha256(canonical(tree).encode()).hexdigest(), sorted(imported(tree, module))
+    return [hashlib.sha256(canonical(tree).encode()).hexdigest(), sorted(imported(tree, module))]
 
 
 def imported(tree: ast.Module, module: str) -> set[str]:
@@ -61,7 +119,7 @@ def imported(tree: ast.Module, module: str) -> set[str]:
                 base = ".".join([*package, *([base] if base else [])])
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.partition(".")[0] in FIRST_PARTY}
+    return names
 
 
 def canonical(node: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.errors import RecipeError
-from pipeline.stage import Mark
+from pipeline.stage import AbsentAt, Mark
 from pipeline.statcache import StatCache
 
 SCHEMA = 1
@@ -33,12 +33,14 @@ def config_identity(config: BaseModel, cache: StatCache, where: str) -> dict[str
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         marks = {m for m in field.metadata if isinstance(m, Mark)}
-        if marks & {Mark.MACHINE, Mark.NEUTRAL}:
+        if marks & {Mark.MACHINE, Mark.NEUTRAL} or AbsentAt(value) in field.metadata:
             continue
-        if isinstance(value, BaseModel):
-            identity[name] = config_identity(value, cache, f"{where}.{name}")
-        elif Mark.CONTENT in marks and isinstance(value, Path):
+        if Mark.CONTENT in marks and isinstance(value, Path):
             identity[name] = content_identity(value, cache, f"{where}.{name}")
+        elif isinstance(value, BaseModel):
+            identity[name] = config_identity(value, cache, f"{where}.{name}")
+        elif isinstance(value, Mapping) and any(isinstance(v, BaseModel) for v in value.values()):
+            identity[name] = {k: config_identity(v, cache, f"{where}.{name}.{k}") for k, v in value.items()}
         else:
             identity[name] = config.model_dump(mode="json", include={name})[name]
     return identity
@@ -51,10 +53,14 @@ def content_identity(path: Path, cache: StatCache, where: str) -> str:
     return f"sha256:{cache.get(path.resolve(), sha256)}"
 
 
-def sources_identity(files: Mapping[str, Path], cache: StatCache) -> str:
+def source_digests(files: Mapping[str, Path], cache: StatCache) -> dict[str, str]:
+    """{relative name: sha256} of files outside the store."""
+    return {name: cache.get(path, sha256) for name, path in sorted(files.items())}
+
+
+def sources_identity(digests: Mapping[str, str]) -> str:
     """One digest over files outside the store, by relative name and content."""
-    rows = [[name, cache.get(path, sha256)] for name, path in sorted(files.items())]
-    return key_of({"files": rows})
+    return key_of({"files": [list(row) for row in sorted(digests.items())]})
 
 
 def machine_settings(configs: Mapping[str, BaseModel]) -> dict[str, Any]:
@@ -65,20 +71,3 @@ def machine_settings(configs: Mapping[str, BaseModel]) -> dict[str, Any]:
         for name, field in type(config).model_fields.items()
         if Mark.MACHINE in field.metadata
     }
-
-
-def changes(old: Any, new: Any, where: str = "") -> list[str]:
-    """`name: old -> new` for every leaf in which two components differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        names = sorted({*old, *new})
-        below = [(f"{where}.{n}" if where else n, old.get(n), new.get(n)) for n in names]
-        return [line for name, a, b in below if a != b for line in changes(a, b, name)]
-    return [f"{where}: {short(old)} -> {short(new)}"]
-
-
-def short(value: Any) -> str:
-    """A leaf for one line: digests cut to twelve characters."""
-    text = "none" if value is None else str(value)
-    plain = text.removeprefix("sha256:")
-    is_digest = len(plain) == 64 and all(c in "0123456789abcdef" for c in plain)
-    return plain[:12] if is_digest else text

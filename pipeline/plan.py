@@ -1,15 +1,18 @@
 """The state of every stage, and why: computed from the recipe, the code and the store, never stored."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError, RecipeError
-from pipeline.fingerprint import fingerprints
+from pipeline.explain import TO_BE_MADE, Change, changes, source_changes, summary
+from pipeline.fingerprint import Reached
+from pipeline.fingerprint import closure as code_closure
 from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
-from pipeline.identity import SCHEMA, changes, config_identity, key_of, sources_identity
+from pipeline.identity import SCHEMA, config_identity, key_of, source_digests, sources_identity
 from pipeline.recipe import Recipe
 from pipeline.stage import StageConfig
 from pipeline.statcache import StatCache
@@ -18,6 +21,8 @@ from pipeline.store import Artifact, Store
 
 class State(StrEnum):
     CURRENT = "current"
+    SOURCE_ABSENT = "current (source absent)"
+    """The files from which it was made are not on this machine; its recorded digest stands."""
     STALE = "stale"
     MISSING = "missing"
     INTERRUPTED = "interrupted"
@@ -25,7 +30,10 @@ class State(StrEnum):
     NOT_NEEDED = "not needed"
 
 
-SETTLED = (State.CURRENT, State.SKIPPED)
+MADE = (State.CURRENT, State.SOURCE_ABSENT)
+SETTLED = (*MADE, State.SKIPPED)
+SOURCES = "sources.json"
+"""File of an artifact that names the files outside the store from which it was made, with their sha256."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,12 @@ class Status:
     artifact: Artifact | None = None
     error: PipelineError | None = None
     """Why the key cannot be computed; `run` raises it."""
+    changes: tuple[Change, ...] = ()
+    """What differs from `last`, all of it; `reasons` names the first few."""
+    last: Artifact | None = None
+    """The artifact made last for this stage of this recipe, where the state is another than current."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """sha256 by name of the files outside the store that the stage reads."""
 
     @property
     def digest(self) -> str | None:
@@ -92,36 +106,72 @@ class Planner:
         config, needs = self.recipe.configs[stage.name], self.needs[stage.name]
         if not needed:
             return Status(stage, config, needs, State.NOT_NEEDED)
-        waiting = [name for name in needs if upstream[name].state not in SETTLED]
-        last = self.store.last(self.recipe.name, stage.name)
-        unavailable = self.unavailable(stage)
-        if waiting and unavailable:
-            return Status(stage, config, needs, State.SKIPPED, (unavailable,))
-        if waiting:
-            state = State.STALE if last else State.MISSING
-            return Status(stage, config, needs, state, (f"waits for {', '.join(waiting)}",))
+        found = Status(stage, config, needs, State.MISSING, last=self.store.last(self.recipe.name, stage.name))
         try:
             components = self.components(stage, upstream)
         except PipelineError as error:
-            return Status(stage, config, needs, State.MISSING, (str(error),), error=error)
-        key = key_of(components)
-        artifact = self.store.current(stage.kind, key)
-        if artifact is not None:
-            return Status(stage, config, needs, State.CURRENT, (), components, key, artifact)
-        if unavailable:
-            return Status(stage, config, needs, State.SKIPPED, (unavailable,), components, key)
-        return Status(stage, config, needs, *self.absent(stage, key, components, last), components, key)
+            return replace(found, reasons=(str(error),), error=error)
+        try:
+            sources = self.sources(stage)
+        except PipelineError as error:
+            return self.without_sources(found, components, error)
+        components["sources"] = sources_identity(sources) if sources else None
+        found = replace(found, components=components, sources=sources)
+        waiting = [name for name in needs if upstream[name].state not in SETTLED]
+        return self.waiting(found, waiting) if waiting else self.decided(found)
 
-    def absent(
-        self, stage: Stage, key: str, components: Mapping[str, Any], last: Artifact | None
-    ) -> tuple[State, tuple[str, ...]]:
-        """State and reasons of a stage that has no artifact under its key."""
-        scratch = self.store.scratch(stage.kind, key)
+    def waiting(self, found: Status, waiting: Collection[str]) -> Status:
+        """Status of a stage whose inputs are still to be made."""
+        unavailable = self.unavailable(found.stage)
+        if unavailable:
+            return replace(found, state=State.SKIPPED, reasons=(unavailable,))
+        own = tuple(change for change in self.differences(found) if change.new != TO_BE_MADE)
+        reasons = (f"waits for {', '.join(waiting)}", *summary(own))
+        return replace(found, state=State.STALE if found.last else State.MISSING, reasons=reasons, changes=own)
+
+    def decided(self, found: Status) -> Status:
+        """Status of a stage all of whose inputs are settled, so that its key is known."""
+        key = key_of(found.components)
+        found = replace(found, key=key)
+        artifact = self.store.current(found.stage.kind, key)
+        if artifact is not None:
+            return replace(found, state=State.CURRENT, artifact=artifact, last=None)
+        unavailable = self.unavailable(found.stage)
+        if unavailable:
+            return replace(found, state=State.SKIPPED, reasons=(unavailable,))
+        scratch = self.store.scratch(found.stage.kind, key)
         if scratch.is_dir() and any(scratch.iterdir()):
-            return State.INTERRUPTED, ("goes on from its last checkpoint",)
-        if last is None:
-            return State.MISSING, ("never made for this recipe",)
-        return State.STALE, tuple(changes(last.manifest["components"], components))
+            return replace(found, state=State.INTERRUPTED, reasons=("goes on from its last checkpoint",))
+        if found.last is None:
+            return replace(found, state=State.MISSING, reasons=("never made for this recipe",))
+        differs = self.differences(found)
+        return replace(found, state=State.STALE, reasons=summary(differs), changes=differs)
+
+    def without_sources(self, found: Status, components: Mapping[str, Any], absent: PipelineError) -> Status:
+        """Status of a stage whose source files are not on this machine: what was made from them stands."""
+        alike = (a for a in self.candidates(found) if equal_but_for_sources(a.manifest["components"], components))
+        artifact = next(alike, None)
+        if artifact is None:
+            return replace(found, reasons=(str(absent),), error=absent)
+        made_from = artifact.manifest["components"]
+        made = replace(found, components=made_from, key=artifact.key, artifact=artifact, last=None)
+        return replace(made, state=State.SOURCE_ABSENT, reasons=(str(absent),))
+
+    def candidates(self, found: Status) -> Iterator[Artifact]:
+        """Artifacts that may stand for a stage: the one this recipe used last, then every other, newest first."""
+        if found.last:
+            yield found.last
+        yield from sorted(self.store.artifacts(found.stage.kind), key=lambda a: a.manifest["created"], reverse=True)
+
+    def differences(self, found: Status) -> tuple[Change, ...]:
+        """What differs between the artifact made last and today, by name."""
+        if found.last is None:
+            return ()
+        old = found.last.manifest["components"]
+        listed = [c for c in changes(old, found.components, self.reached(found.stage)) if c.component != "sources"]
+        if old.get("sources") != found.components["sources"]:
+            listed += source_changes(made_from(found.last), found.sources)
+        return tuple(listed)
 
     def unavailable(self, stage: Stage) -> str | None:
         """Why this machine cannot run the stage, or None."""
@@ -129,33 +179,44 @@ class Planner:
         return available(self.facts) if available else None
 
     def components(self, stage: Stage, upstream: Mapping[str, Status]) -> dict[str, Any]:
-        """Everything that decides the stage's outputs, by name."""
+        """Everything that decides the stage's outputs, by name, but for the files outside the store."""
         module, config = self.modules[stage.name], self.recipe.configs[stage.name]
-        sources = getattr(module, "source_files", None)
-        files = sources(config) if sources else {}
+        settled = {name: upstream[name].state in SETTLED for name in self.needs[stage.name]}
         return {
             "schema": SCHEMA,
             "stage": {"kind": stage.kind, "version": module.VERSION},
             "config": config_identity(config, self.file_cache, stage.kind),
-            "sources": sources_identity(files, self.file_cache) if files else None,
+            "sources": None,
             "choices": self.choices(stage.name),
-            "code": fingerprints([stage.module, *self.chosen(stage.name)], self.code_cache),
-            "inputs": {name: upstream[name].digest or "skipped" for name in self.needs[stage.name]},
+            "code": {name: each.fingerprint for name, each in sorted(self.reached(stage).items())},
+            "inputs": {n: upstream[n].digest or "skipped" if known else TO_BE_MADE for n, known in settled.items()},
             "environment": {name: self.facts[name] for name in getattr(module, "ENVIRONMENT", ())},
         }
 
+    def sources(self, stage: Stage) -> dict[str, str]:
+        """sha256 by name of the files outside the store that the stage reads."""
+        source_files = getattr(self.modules[stage.name], "source_files", None)
+        files = source_files(self.recipe.configs[stage.name]) if source_files else {}
+        return source_digests(files, self.file_cache)
+
+    def reached(self, stage: Stage) -> dict[str, Reached]:
+        """The first-party code that the stage may run."""
+        return code_closure([stage.module, *sorted(self.chosen(stage.name))], self.code_cache)
+
     def chosen(self, name: str) -> set[str]:
-        """Modules that this stage's config chose, and those of the stages whose artifacts it loads."""
+        """Modules that this stage's config chose, and those that run where it loads what it needs."""
         own = set(self.modules[name].code(self.recipe.configs[name]))
-        return own.union(*(self.chosen(upstream) for upstream in self.needs[name]))
+        return own.union(*(self.loading(upstream) for upstream in self.needs[name]))
+
+    def loading(self, name: str) -> tuple[str, ...]:
+        """Modules that run wherever the artifact of a stage is loaded."""
+        loading = getattr(self.modules[name], "loading", None)
+        return tuple(loading(self.recipe.configs[name])) if loading else ()
 
     def choices(self, name: str) -> dict[str, Any]:
-        """What the names in this stage's config stand for, and in those of the stages whose artifacts it loads."""
-        found: dict[str, Any] = {}
-        for upstream in self.needs[name]:
-            found |= self.choices(upstream)
+        """What the names in this stage's config stand for."""
         choices = getattr(self.modules[name], "choices", None)
-        return {**found, BY_NAME[name].kind: choices(self.recipe.configs[name])} if choices else found
+        return choices(self.recipe.configs[name]) if choices else {}
 
     def save_caches(self) -> None:
         """Keep fingerprints and file hashes for the next command."""
@@ -189,6 +250,20 @@ def select(
     if outside:
         raise RecipeError(f"--force {force}: {', '.join(sorted(outside))} is not among the stages to run")
     return Selection(frozenset(selected), frozenset(forced))
+
+
+def equal_but_for_sources(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two sets of components differ in nothing but the files outside the store."""
+    return {**old, "sources": None} == {**new, "sources": None}
+
+
+def made_from(artifact: Artifact) -> dict[str, str]:
+    """sha256 by name of the files outside the store from which an artifact was made."""
+    try:
+        listed: dict[str, str] = json.loads((artifact.folder / SOURCES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return listed
 
 
 def input_folders(status: Status, upstream: Mapping[str, Status]) -> dict[str, Path]:

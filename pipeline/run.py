@@ -1,5 +1,6 @@
 """Running stages: one lock per key, a work folder, the stage's function, publication by rename."""
 
+import json
 import resource
 import shutil
 import sys
@@ -14,9 +15,11 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import StoreError
 from pipeline.facts import environment
+from pipeline.fingerprint import first_party
 from pipeline.graph import STAGES, closure
 from pipeline.identity import machine_settings
-from pipeline.plan import SETTLED, Planner, Selection, State, Status, input_folders
+from pipeline.imports import check_covered, recorded
+from pipeline.plan import MADE, SETTLED, SOURCES, Planner, Selection, State, Status, input_folders
 from pipeline.progress import progress
 from pipeline.stage import Context, Outputs
 from pipeline.store import Artifact
@@ -31,7 +34,7 @@ class Row:
 
     status: Status
     action: str
-    """`ran`, `current`, `skipped`, or with --dry-run `would run`."""
+    """`ran`, the state in which it was left, or with --dry-run `would run`."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -100,10 +103,10 @@ def settle(
         raise status.error
     if status.state is State.SKIPPED:
         return Row(status, "skipped")
-    if status.state is State.CURRENT and not forced:
+    if status.state in MADE and not forced:
         assert status.artifact is not None
         planner.store.remember(planner.recipe.name, status.stage.name, status.artifact)
-        return Row(status, "current")
+        return Row(status, str(status.state))
     if status.key is None:
         raise waits_for(status)
     began = time.perf_counter()
@@ -156,10 +159,14 @@ def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: C
 
             settings = machine_settings(planner.recipe.configs)
             ctx = Context(work, scratch, planner.facts["device"], settings, log, progress)
-            outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
+            with recorded(first_party(status.components["code"])) as imported:
+                outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
+            check_covered(stage.name, imported, status.components["code"])
+        if status.sources:
+            (work / SOURCES).write_text(json.dumps(status.sources), encoding="utf-8")
         seconds = time.perf_counter() - began
         manifest = describe(planner, status, inputs, outputs, seconds)
-        artifact = store.publish(work, manifest, {LOG, *outputs.volatile})
+        artifact = store.publish(work, manifest, {LOG, SOURCES, *outputs.volatile})
     finally:
         shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(scratch, ignore_errors=True)

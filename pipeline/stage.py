@@ -12,6 +12,7 @@ and may offer
 
     choices(config) -> dict[str, Any]                       what names in the config stand for, where a table of data
                                                             says so (a network's entry in its catalogue): in the key
+    loading(config) -> tuple[str, ...]                      dotted modules that run wherever its artifact is loaded
     source_files(config) -> dict[str, Path]                 files outside the store that it reads, by relative name
     available(facts) -> str | None                          why it cannot run on this machine, or None
 """
@@ -35,6 +36,13 @@ class Mark(Enum):
     """A path whose file counts by its sha256, never by its name."""
     NEUTRAL = "neutral"
     """Does not change the result (workers, log interval): outside the key."""
+
+
+@dataclass(frozen=True)
+class AbsentAt:
+    """Marks a field that was added later: at `value`, what was made before the field existed stays current."""
+
+    value: Any
 
 
 class StageConfig(BaseModel):

@@ -107,8 +107,7 @@ class Store:
     def publish(self, work: Path, manifest: dict[str, Any], volatile: Collection[str]) -> Artifact:
         """Hash the folder's files, write the manifest, rename it into place, make it current."""
         files = describe_files(work, volatile)
-        declared = [[name, f["sha256"]] for name, f in sorted(files.items()) if not f["volatile"]]
-        digest = hashlib.sha256(json.dumps(declared).encode()).hexdigest()
+        digest = digest_of(files)
         manifest = {**manifest, "digest": digest, "files": files}
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         place = self.root / manifest["kind"] / manifest["key"]
@@ -133,6 +132,12 @@ def describe_files(folder: Path, volatile: Collection[str]) -> dict[str, dict[st
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             described[name] = {"sha256": digest, "bytes": path.stat().st_size, "volatile": name in volatile}
     return described
+
+
+def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Digest of an artifact: over the name and sha256 of every file that is not volatile."""
+    declared = [[name, file["sha256"]] for name, file in sorted(files.items()) if not file["volatile"]]
+    return hashlib.sha256(json.dumps(declared).encode()).hexdigest()
 
 
 def replace_text(path: Path, text: str) -> None:

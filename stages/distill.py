@@ -57,6 +57,11 @@ def code(config: Config) -> tuple[str, ...]:
     return (module_of(config.student.net, config.student.args),)
 
 
+def loading(config: Config) -> tuple[str, ...]:
+    """The network's module."""
+    return (module_of(config.student.net, config.student.args),)
+
+
 def choices(config: Config) -> dict[str, Any]:
     """What the network's name stands for."""
     return {"net": choice(config.student.net)}

@@ -33,6 +33,11 @@ def code(config: Config) -> tuple[str, ...]:
     return (module_of(config.net, config.args),)
 
 
+def loading(config: Config) -> tuple[str, ...]:
+    """The network's module."""
+    return (module_of(config.net, config.args),)
+
+
 def choices(config: Config) -> dict[str, Any]:
     """What the network's name stands for."""
     return {"net": choice(config.net)}

@@ -1,5 +1,6 @@
 """The command line, as a user calls it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,17 +31,23 @@ Done = subprocess.CompletedProcess[str]
 class Pipeline:
     """`pipeline("status", home, "--json", distill__lr="0.02")`: the verb on a home, with tiny settings and changes."""
 
-    root = ROOT
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
+        """Folder of the packages that run."""
+
+    def settings(self, **changes: str) -> dict[str, str]:
+        """The tiny settings with changes."""
+        return {**TINY, **{name.replace("__", "."): value for name, value in changes.items()}}
 
     def words(self, verb: str, home: Path, *arguments: str, **changes: str) -> list[str]:
         """Arguments of `python -m pipeline`."""
-        values = {**TINY, **{name.replace("__", "."): value for name, value in changes.items()}}
+        values = self.settings(**changes)
         settings = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
         return [verb, "--home", str(home), *settings, *arguments]
 
     def __call__(self, verb: str, home: Path, *arguments: str, **changes: str) -> Done:
         command = [sys.executable, "-m", "pipeline", *self.words(verb, home, *arguments, **changes)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +65,12 @@ def finished(
     done = pipeline("run", home, "--json")
     assert done.returncode == 0, done.stderr
     return home, done
+
+
+@pytest.fixture
+def checkout(finished: tuple[Path, Done], tmp_path: Path) -> tuple[Pipeline, Path]:
+    """A copy of the packages, to be edited, and a copy of the home that a tiny run filled."""
+    for package in ("pipeline", "stages", "export", "bench"):
+        shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(finished[0], tmp_path / "home", symlinks=True)
+    return Pipeline(tmp_path / "code"), tmp_path / "home"
