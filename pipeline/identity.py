@@ -12,7 +12,7 @@ from pipeline.errors import RecipeError
 from pipeline.stage import AbsentAt, Mark
 from pipeline.statcache import StatCache
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the engine itself would make different artifacts from the same components."""
 
 
