@@ -169,7 +169,10 @@ def ratio_line(ratio: Mapping[str, Any]) -> str:
 def parity(report: Report) -> list[str]:
     """How each exported file compares with the torch student, on real images."""
     found = report["parity"]
-    limits = ", ".join(f"{name} {value:g}" for name, value in found["limits"].items())
+    limits = "; ".join(
+        f"{form} " + ", ".join(f"{name} {value:g}" for name, value in kept.items())
+        for form, kept in found["limits"].items()
+    )
     rows = [
         [
             percent(row[name], SHARE_DECIMALS[name]) if name in SHARE_DECIMALS else cell(row[name])

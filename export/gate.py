@@ -1,6 +1,8 @@
 """The parity gate: the same picture files through the torch student and through every exported form."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +41,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.index.samples(self.split))
 
+    def sha256(self) -> str:
+        """Over the names and contents of the files."""
+        rows = [[sample.image, sample.image_sha256] for sample in self.index.samples(self.split)]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """uint8 n x H x W x 3 with n <= size."""
         samples = self.index.samples(self.split)
@@ -54,7 +61,7 @@ def pictures(
     samples = index.samples(split)
     if not samples:
         others = " or ".join(name for name, found in index.splits.items() if found)
-        raise DataError(f"{index.name} has no images in split {split}; set export.onnx.parity_split to {others}")
+        raise DataError(f"export.onnx reads split {split} of {index.name}, which has no images; there are in {others}")
     chosen = tuple(samples[position] for position in evenly_spread(len(samples), wanted or len(samples)))
     part = dataclasses.replace(index, splits={**index.splits, split: chosen})
     return Pictures(part, images_root(data, index, ctx.settings), split, preprocess)
@@ -63,9 +70,13 @@ def pictures(
 def predict(runtime: Runtime, images_NHWC: np.ndarray) -> np.ndarray:
     """`runtime.predict` for any N up to a file's fixed batch, which is filled up and cut again."""
     fixed = runtime.input.shape[0]
-    missing = fixed - len(images_NHWC) if isinstance(fixed, int) else 0
-    filled = np.concatenate([images_NHWC, np.repeat(images_NHWC[-1:], missing, axis=0)])
+    filled = fill(images_NHWC, fixed) if isinstance(fixed, int) else images_NHWC
     return runtime.predict(filled)[: len(images_NHWC)]
+
+
+def fill(images_NHWC: np.ndarray, batch: int) -> np.ndarray:
+    """`batch` images, the last one repeated where there are fewer."""
+    return np.concatenate([images_NHWC, np.repeat(images_NHWC[-1:], batch - len(images_NHWC), axis=0)])
 
 
 def labels_of(result: np.ndarray) -> np.ndarray:

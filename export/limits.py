@@ -6,11 +6,15 @@ from pipeline.stage import StageConfig
 
 
 class Limits(StageConfig):
-    """Limits of one precision, against the torch student."""
+    """Limits of one precision, against the torch student; what is absent is measured and not judged."""
 
-    max_logit_error: float = Field(ge=0)
+    max_logit_error: float | None = Field(None, ge=0)
     """Largest absolute difference of a logit."""
-    max_miou_delta_points: float = Field(ge=0)
-    """Largest change of the mIoU in either direction, in percentage points."""
-    max_violations: int = Field(ge=0)
+    min_agreement: float | None = Field(None, ge=0, le=1)
+    """Smallest share of pixels with torch's label."""
+    max_violations: int | None = Field(None, ge=0)
     """Pixels whose label differs although torch's two largest logits are no near tie."""
+    max_miou_change: float | None = Field(None, ge=0)
+    """Largest change of the mIoU in either direction, in percentage points."""
+    max_miou_drop: float | None = Field(None, ge=0)
+    """Largest loss of mIoU, in percentage points."""

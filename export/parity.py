@@ -117,15 +117,19 @@ def label_agreement(torch_NCHW: np.ndarray, labels_NHW: np.ndarray) -> LabelAgre
 
 def faults(comparison: Comparison, limits: Limits) -> list[str]:
     """Each limit that is passed, with the numbers; empty where the form may ship. NaN keeps no limit."""
-    errors, delta = comparison.errors, comparison.miou_delta_points
-    found = []
-    if errors and not errors.max_abs <= limits.max_logit_error:
-        found.append(f"max logit error {errors.max_abs:.3g} > {limits.max_logit_error:g}")
-    if comparison.agreement.violations > limits.max_violations:
-        found.append(f"{comparison.agreement.violations} label violations > {limits.max_violations}")
-    if not abs(delta) <= limits.max_miou_delta_points:
-        found.append(f"mIoU {delta:+.3f} points, limit {limits.max_miou_delta_points:g}")
-    return found
+    errors, agreement, delta = comparison.errors, comparison.agreement, comparison.miou_delta_points
+    checks = [
+        (errors and errors.max_abs, "<=", limits.max_logit_error, "max logit error {:.3g}, limit {:g}"),
+        (agreement.share, ">=", limits.min_agreement, "labels agree on {:.4f} of the pixels, at least {:g} must"),
+        (agreement.violations, "<=", limits.max_violations, "{} label violations, limit {}"),
+        (abs(delta), "<=", limits.max_miou_change, "mIoU changes by {:.3f} points, limit {:g}"),
+        (-delta, "<=", limits.max_miou_drop, "mIoU drops by {:.3f} points, limit {:g}"),
+    ]
+    return [
+        text.format(value, limit)
+        for value, keeps, limit, text in checks
+        if value is not None and limit is not None and not (value <= limit if keeps == "<=" else value >= limit)
+    ]
 
 
 def summary(comparison: Comparison) -> str:

@@ -37,6 +37,11 @@ class Row:
     """`ran`, the state in which it was left, or with --dry-run `would run`."""
     seconds: float = 0.0
 
+    @property
+    def failures(self) -> list[str]:
+        """What the stage was asked for and could not publish."""
+        return list(self.status.artifact.manifest.get("failures", ())) if self.status.artifact else []
+
     def to_json(self) -> dict[str, Any]:
         """The row of `run --json`."""
         summary = self.status.artifact.manifest["summary"] if self.status.artifact else {}
@@ -45,6 +50,7 @@ class Row:
             "action": self.action,
             "seconds": round(self.seconds, 2),
             "summary": summary,
+            "failures": self.failures,
         }
 
 
@@ -189,6 +195,7 @@ def describe(
         "components": dict(status.components),
         "inputs": {name: {"key": folder.parent.name, "digest": folder.name} for name, folder in inputs.items()},
         "summary": dict(outputs.summary),
+        "failures": list(outputs.failures),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "process_peak_mib": peak_mib(),

@@ -82,5 +82,7 @@ class Outputs:
 
     summary: Mapping[str, float | int | str] = field(default_factory=dict)
     """A few figures for `show` and the run's closing table."""
+    failures: tuple[str, ...] = ()
+    """What was asked for and could not be published, each with the reason; the rest is, and `run` ends with code 1."""
     volatile: tuple[str, ...] = ()
     """Names of files that differ between equal runs (timings): outside the digest."""

@@ -14,6 +14,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, Any]]] = {
     # TF32 is on by default and costs half of fp32's digits.
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
 }
+ERRORS_ONLY = 3
 DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -55,6 +56,8 @@ def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.In
     provider, settings = PROVIDERS[device]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    # Its warnings are of what it cannot optimise, hundreds for an fp16 graph on a CPU; errors are raised.
+    options.log_severity_level = ERRORS_ONLY
     if device == "cuda":
         onnxruntime.preload_dlls()
     try:

@@ -29,17 +29,21 @@ def command(
     force: str | None,
     dry_run: bool,
     device: str,
-) -> None:
+) -> int:
     """Bring stages up to date; what is current is left alone."""
     planner = planner_of(recipe, settings, home, device)
     selection = select(planner.needs, until, start, only, force)
     rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, say)
+    failures = [f"{row.status.stage.name}: {failure}" for row in rows for failure in row.failures]
+    for failure in failures:
+        say(f"failed: {failure}")
     if as_json:
         print_json([row.to_json() for row in rows])
-        return
+        return bool(failures)
     click.echo(render.run_table(rows))
     if not dry_run and not any(row.action == "ran" for row in rows):
         click.echo("nothing to do: every selected stage is current or skipped")
     made = [row.status for row in rows if row.status.artifact]
     if made and made[-1].artifact:
         click.echo(f"{made[-1].stage.name}: {made[-1].artifact.folder}")
+    return bool(failures)

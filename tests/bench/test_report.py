@@ -87,7 +87,7 @@ REPORT: dict[str, Any] = {
     },
     "parity": {
         "split": "test",
-        "limits": {"max_logit_error": 1e-3, "max_violations": 0},
+        "limits": {"fp32": {"max_logit_error": 1e-3, "max_violations": 0}},
         "files": [
             {
                 "file": "student.fp32.labels.onnx",
@@ -196,7 +196,7 @@ def test_latency_rows() -> None:
 def test_parity_environment_and_provenance() -> None:
     text = markdown(REPORT)
     assert "| student.fp32.labels.onnx | 4 | - | 1.2e-07 | 99.9950 | 3 | 0 | 77.300 | 77.310 | 8 |" in text
-    assert "Limits: max_logit_error 0.001, max_violations 0." in text
+    assert "Limits: fp32 max_logit_error 0.001, max_violations 0." in text
     assert "| CPU | Some CPU, 2 of 4 cores, 2 threads used |" in text
     assert "| tensorrt | not installed |" in text
     assert "| GPU | Tesla T4, driver 550.54 |" in text

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from export import onnx
+from export.limits import Limits
 from pipeline.stage import Context
 from stages import data
 from stages.datasets.index import read_index
@@ -86,9 +87,19 @@ def student_folder(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def onnx_folder(data_folder: Path, student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifact of stage `export.onnx` with its defaults."""
+    """Artifact of stage `export.onnx` with its defaults, of fp32 alone."""
     ctx = make_context(tmp_path_factory.mktemp("onnx"))
-    onnx.run(ctx, {"data": data_folder, "distill": student_folder}, onnx.Config())
+    onnx.run(ctx, {"data": data_folder, "distill": student_folder}, onnx.Config(forms=("fp32",)))
+    return ctx.work
+
+
+@pytest.fixture(scope="session")
+def forms_folder(data_folder: Path, student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifact of stage `export.onnx` in every form, all let through."""
+    ctx = make_context(tmp_path_factory.mktemp("forms"))
+    free = Limits()
+    config = onnx.Config(fp16=free, int8=free, max_miou_drop=100)
+    assert onnx.run(ctx, {"data": data_folder, "distill": student_folder}, config).failures == ()
     return ctx.work
 
 

@@ -18,7 +18,7 @@ from export.parity import (
     summary,
 )
 
-LIMITS = Limits(max_logit_error=1e-3, max_miou_delta_points=0.01, max_violations=0)
+LIMITS = Limits(max_logit_error=1e-3, max_miou_change=0.01, max_violations=0)
 
 
 def comparison(max_abs: float | None = 0.0, violations: int = 0, exported: float = 0.5) -> Comparison:
@@ -65,16 +65,23 @@ def test_what_keeps_the_limits_has_no_faults() -> None:
 @pytest.mark.parametrize(
     ("off", "fault"),
     [
-        (comparison(max_abs=0.25), "max logit error 0.25 > 0.001"),
-        (comparison(max_abs=math.nan), "max logit error nan > 0.001"),
-        (comparison(violations=2), "2 label violations > 0"),
-        (comparison(exported=0.4998), "mIoU -0.020 points, limit 0.01"),
-        (comparison(exported=0.5002), "mIoU +0.020 points, limit 0.01"),
-        (comparison(exported=math.nan), "mIoU +nan points, limit 0.01"),
+        (comparison(max_abs=0.25), "max logit error 0.25, limit 0.001"),
+        (comparison(max_abs=math.nan), "max logit error nan, limit 0.001"),
+        (comparison(violations=2), "2 label violations, limit 0"),
+        (comparison(exported=0.4998), "mIoU changes by 0.020 points, limit 0.01"),
+        (comparison(exported=0.5002), "mIoU changes by 0.020 points, limit 0.01"),
+        (comparison(exported=math.nan), "mIoU changes by nan points, limit 0.01"),
     ],
 )
 def test_every_limit_is_named_with_its_number(off: Comparison, fault: str) -> None:
     assert faults(off, LIMITS) == [fault]
+
+
+def test_a_drop_is_judged_in_one_direction_and_agreement_from_below() -> None:
+    limits = Limits(max_miou_drop=1.0, min_agreement=0.99)
+    assert faults(comparison(exported=0.6, violations=1), limits) == []
+    assert faults(comparison(exported=0.489), limits) == ["mIoU drops by 1.100 points, limit 1"]
+    assert faults(comparison(violations=2), limits) == ["labels agree on 0.9800 of the pixels, at least 0.99 must"]
 
 
 def test_the_card_knows_no_negative_zero() -> None:
