@@ -1,6 +1,9 @@
 """The fp16 form: a graph computed in half precision, but for what would overflow there."""
 
+from collections.abc import Collection
+
 import onnx
+from onnx import TensorProto
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
@@ -27,8 +30,29 @@ def to_half(model: onnx.ModelProto, ranges: Ranges) -> tuple[onnx.ModelProto, li
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     half = convert_float_to_float16(copy, keep_io_types=True, op_block_list=list(BLOCKED), node_block_list=kept)
+    join_kept(half, {node.name for node in model.graph.node})
     # The converter puts its casts at the end of the graph.
     sorted_half = ONNXModel(half)
     sorted_half.topological_sort()
     onnx.checker.check_model(sorted_half.model, full_check=True)
     return sorted_half.model, kept
+
+
+def join_kept(model: onnx.ModelProto, original: Collection[str]) -> None:
+    """Let nodes that stay in fp32 hand their values on as they are; `original` names the nodes before conversion.
+
+    The converter casts every result to fp16 and back, also between two such nodes: just there it would overflow.
+    """
+    added = [node for node in model.graph.node if node.op_type == "Cast" and node.name not in original]
+    to_half = {node.output[0]: node for node in added if target(node) == TensorProto.FLOAT16}
+    for node in added:
+        before = to_half.get(node.input[0])
+        if before is not None:
+            node.op_type = "Identity"
+            node.input[0] = before.input[0]
+            del node.attribute[:]
+
+
+def target(cast: onnx.NodeProto) -> int:
+    """The type to which a Cast converts."""
+    return next(attribute.i for attribute in cast.attribute if attribute.name == "to")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
 from export.calibration import Ranges, chunks, measure
 from export.calibration_config import CalibrationConfig
@@ -69,22 +69,24 @@ def test_chunks_are_read_as_they_are_needed() -> None:
     assert len(first) == 2 and taken == [0, 1]
 
 
-def test_what_would_overflow_half_precision_stays_in_fp32(tmp_path) -> None:
+def test_what_would_overflow_half_precision_stays_in_fp32() -> None:
     model, white = doubling(400), picture(255)
     ranges = Ranges("minmax", 1, "0" * 64, measure(model, [white], CalibrationConfig()))
     assert overflowing(model, ranges) == ["mul", "add"]
     half, kept = to_half(model, ranges)
     assert kept == ["mul", "add"]
-    assert values(half, white, tmp_path) == 102_000
+    assert values(half, white) == 102_000
     blind, _ = to_half(model, Ranges("minmax", 0, "0" * 64, {}))
-    assert values(blind, white, tmp_path) == np.inf
+    assert values(blind, white) == np.inf
 
 
-def values(model: onnx.ModelProto, image: np.ndarray, folder: Path) -> float:
-    """The one value that a model makes of an image of one colour."""
-    onnx.save(model, folder / "model.onnx")
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    (value,) = np.unique(session.run(None, {"images": image})[0])
+def values(model: onnx.ModelProto, image: np.ndarray) -> float:
+    """The one value that a model makes of an image of one colour, every operator computed in its own precision.
+
+    onnxruntime's CPU provider computes fp16 in fp32 and drops the casts between: it cannot show an overflow.
+    """
+    with np.errstate(over="ignore"):
+        (value,) = np.unique(ReferenceEvaluator(model).run(None, {"images": image})[0])
     return float(value)
 
 
