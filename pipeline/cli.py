@@ -18,6 +18,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "show": "pipeline.verbs.show",
         "graph": "pipeline.verbs.graph",
         "accept": "pipeline.verbs.accept",
+        "bundle": "pipeline.verbs.bundle",
         "recipes": "pipeline.verbs.recipes",
     }
 )

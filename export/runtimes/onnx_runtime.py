@@ -1,7 +1,9 @@
-"""An ONNX file in onnxruntime."""
+"""An ONNX file in onnxruntime. Python 3.10: it travels to boards."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -44,7 +46,7 @@ class OnnxRuntime:
         """Release the session."""
         self._session = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> OnnxRuntime:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,7 +1,9 @@
-"""What every runtime offers, so that parity and benchmarks treat them alike."""
+"""What every runtime offers, so that parity, benchmarks and boards treat them alike. Python 3.10: it travels."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class Runtime(Protocol):
     def close(self) -> None:
         """Release the network and its memory."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Runtime: ...
 
     def __exit__(self, *exception: object) -> None: ...
 

@@ -1,0 +1,166 @@
+"""The folder that goes to a board: the exported files, programs that need no torch, and proof that all is as made."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from export.bundle_readme import readme
+from export.deploy.manifest import MANIFEST, SCHEMA_VERSION
+from export.extras import write_triton
+from export.forms import stem
+from export.gate import labels_of
+from export.runtimes.onnx_runtime import OnnxRuntime
+from export.sidecar import read_sidecar, sha256
+from pipeline.errors import StoreError
+from stages.datasets import scene
+from stages.preprocess import Preprocess, fit
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAVELS = (
+    "pipeline/__init__.py",
+    "pipeline/errors.py",
+    "pipeline/facts.py",
+    "stages/__init__.py",
+    "stages/preprocess.py",
+    "stages/metrics.py",
+    "export/__init__.py",
+    "export/deploy",
+    "export/runtimes/__init__.py",
+    "export/runtimes/protocol.py",
+    "export/runtimes/onnx_runtime.py",
+    "export/runtimes/tensorrt_runtime.py",
+    "bench/__init__.py",
+    "bench/environment.py",
+    "bench/latency.py",
+)
+"""Sources that go along as they are: what a board computes is what was tested here."""
+PROGRAMS = {"build_engine": "build", "infer": "infer", "evaluate": "evaluate", "benchmark": "benchmark"}
+"""Program at the top of a bundle to the module of export/deploy that holds its `main`."""
+PROGRAM = '''"""{doc}"""
+
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER / "lib"))
+
+from export.deploy.{module} import main  # noqa: E402
+
+sys.exit(main(FOLDER))
+'''
+GOLDEN_SEED = 20
+SLACK = {"fp32": 0.002, "fp16": 0.01}
+"""Share of the golden picture's pixels on which another runtime may differ beyond what onnxruntime does here."""
+INT8_SLACK = 0.05
+
+
+def write_bundle(exported: Path, data: Path, out: Path, triton: bool, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the new folder `out` from an `export.onnx` and a `data` artifact; returns the manifest.
+
+    `provenance` names the artifacts. StoreError where `out` is there already and not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise StoreError(f"{out} is not empty: name a new folder")
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        copy_programs(part)
+        for path in sorted([*exported.glob("*.onnx"), *exported.glob("*.onnx.json")]):
+            shutil.copyfile(path, part / path.name)
+        manifest = describe(exported, data, part, provenance)
+        if triton:
+            write_triton(part, manifest)
+        (part / "README.md").write_text(readme(manifest), encoding="utf-8")
+        manifest["files"] = listing(part)
+        (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists():
+            out.rmdir()
+        os.rename(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def copy_programs(part: Path) -> None:
+    """The programs at the top, and below lib/ the sources that they run."""
+    for name in TRAVELS:
+        source, target = ROOT / name, part / "lib" / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    for program, module in PROGRAMS.items():
+        doc = f"python {program}.py --help"
+        (part / f"{program}.py").write_text(PROGRAM.format(doc=doc, module=module), encoding="utf-8")
+
+
+def describe(exported: Path, data: Path, part: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest but for the list of files; writes the golden picture and its labels."""
+    sidecars = [read_sidecar(path) for path in sorted(exported.glob("*.onnx"))]
+    parity = json.loads((exported / "parity.json").read_text(encoding="utf-8"))
+    index = json.loads((data / "index.json").read_text(encoding="utf-8"))
+    preprocess = Preprocess.from_json(sidecars[0]["preprocess"])
+    golden = write_golden(part, preprocess)
+    labels_NHW = golden_labels(exported / f"{stem('fp32', 'logits')}.onnx", golden)
+    Image.fromarray(labels_NHW[0]).save(part / "golden" / "labels.png")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "project": f"idd-pipeline {version('idd-pipeline')}",
+        "network": sidecars[0]["network"],
+        "classes": sidecars[0]["classes"],
+        "label_map": index["label_map"],
+        "preprocess": sidecars[0]["preprocess"],
+        "student_sha256": sidecars[0]["student_sha256"],
+        "forms": [form(sidecar, parity, exported, golden, labels_NHW) for sidecar in sidecars],
+        "golden": {"image": "golden/image.png", "labels": "golden/labels.png"},
+        "provenance": dict(provenance),
+    }
+
+
+def write_golden(part: Path, preprocess: Preprocess) -> np.ndarray:
+    """A synthetic road scene of the network's size, also as golden/image.png: uint8 1 x H x W x 3."""
+    image_HWC, _ = scene.render((preprocess.height, preprocess.width), np.random.default_rng(GOLDEN_SEED))
+    (part / "golden").mkdir()
+    Image.fromarray(image_HWC).save(part / "golden" / "image.png")
+    return fit(image_HWC, preprocess)[None]
+
+
+def golden_labels(path: Path, images_NHWC: np.ndarray) -> np.ndarray:
+    """What a file makes of the golden picture: uint8 1 x H x W."""
+    with OnnxRuntime(path) as runtime:
+        size = runtime.input.shape[0]
+        filled = np.repeat(images_NHWC, size if isinstance(size, int) else 1, axis=0)
+        return labels_of(runtime.predict(filled))[:1]
+
+
+def form(
+    sidecar: Mapping[str, Any], parity: Mapping[str, Any], exported: Path, golden: np.ndarray, labels_NHW: np.ndarray
+) -> dict[str, Any]:
+    """One file: what it takes and gives, its accuracy as it was published, and its golden tolerance."""
+    file = sidecar["file"]
+    compared = next(row for row in parity["files"] if row["file"] == file)
+    agreement = float((golden_labels(exported / file, golden) == labels_NHW).mean())
+    return {
+        **{name: sidecar[name] for name in ("file", "form", "sha256", "bytes", "input", "output", "opset")},
+        "made": sidecar["made"],
+        "miou": compared["miou_exported"],
+        "miou_torch": compared["miou_torch"],
+        "miou_images": compared["miou_images"],
+        "miou_split": parity["split"],
+        "golden_min_agreement": round(agreement - SLACK.get(sidecar["form"], INT8_SLACK), 4),
+    }
+
+
+def listing(folder: Path) -> dict[str, dict[str, Any]]:
+    """sha256 and size of every file by its name below the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {p.relative_to(folder).as_posix(): {"sha256": sha256(p), "bytes": p.stat().st_size} for p in paths}

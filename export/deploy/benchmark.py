@@ -1,0 +1,187 @@
+"""`python benchmark.py`: latency of every file of this bundle on this machine, as one report.json.
+
+Three quantities, named apart: `compute` is the engine alone between two events on the GPU, `inference` takes pictures
+in host memory and gives results there, `pipeline` reads the picture's file, fits it, infers and brings the labels back
+to the picture's size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.environment import describe
+from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
+from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
+from export.deploy.engine_file import description_of
+from export.deploy.evaluate import ACCURACY
+from export.deploy.infer import segment
+from export.deploy.manifest import MANIFEST, Bundle, sha256
+from export.deploy.pictures import read
+from export.runtimes.protocol import Runtime
+from pipeline.errors import NetworkError
+
+SCHEMA_VERSION = 1
+COMPUTE_SAMPLES = 100
+QUANTITIES = ("inference", "pipeline")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A file in a runtime."""
+
+    form: str
+    output: str
+    runtime: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.stem} {self.runtime}"
+
+
+def main(folder: Path) -> int:
+    """The program, on the bundle in `folder`."""
+    parser = argparse.ArgumentParser(description="Measure the latency of this bundle's files here.")
+    parser.add_argument("--runtime", choices=("auto", "tensorrt", "onnxruntime"), default="auto")
+    parser.add_argument("--form", action="append", help="which to measure; all where left out")
+    parser.add_argument("--threads", type=int, help="CPU threads of onnxruntime")
+    parser.add_argument("--min-s", type=float, default=3.0, help="shortest measurement of a file")
+    parser.add_argument("--max-s", type=float, default=60.0, help="longest measurement of a file")
+    parser.add_argument("--out", type=Path, default=Path("report.json"))
+    return program(run, folder, parser)
+
+
+def run(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Measure, write the report, and print where it lies as one JSON document."""
+    environment = describe(options.threads)
+    found = files(bundle, options)
+    schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
+    with ExitStack() as stack:
+        opened: dict[str, Runtime] = {}
+        candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
+        rows = measure(candidates, schedule, on_done=say)
+        compute = {each.name: compute_statistics(opened[each.name], bundle) for each in found if each.name in opened}
+    settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "board",
+        "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
+        "environment": environment,
+        "latency": {"settings": settings, "rows": described(bundle, found, rows, compute), "ratios": ratios(rows)},
+        "engines": engines(bundle),
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    medians = {row.name: round(float(np.median(row.samples_ms)), 3) for row in rows if row.status == "ok"}
+    print(json.dumps({"report": str(options.out), "p50_ms": medians}))
+    return int(not medians)
+
+
+def files(bundle: Bundle, options: argparse.Namespace) -> list[Measured]:
+    """What is measured: engines that were built here, and ONNX files unless only engines were asked for."""
+    found = []
+    for entry in bundle.manifest["forms"]:
+        if options.form and entry["form"] not in options.form:
+            continue
+        form, output = entry["form"], entry["output"]["name"]
+        plan = engine_path(bundle, entry["file"])
+        if options.runtime != "onnxruntime" and plan.is_file():
+            found.append(Measured(form, output, "tensorrt", plan))
+        if options.runtime != "tensorrt":
+            found.append(Measured(form, output, "onnxruntime", bundle.folder / entry["file"]))
+    if not found:
+        raise NetworkError("nothing to measure: run python build_engine.py first, or name other forms")
+    return found
+
+
+def candidates_of(
+    each: Measured, bundle: Bundle, options: argparse.Namespace, stack: ExitStack, opened: dict[str, Runtime]
+) -> list[Candidate]:
+    """One file as two candidates: inference alone, and the whole way from a picture's file to its labels."""
+    images_NHWC, _ = bundle.golden()
+    picture = bundle.folder / bundle.manifest["golden"]["image"]
+
+    def runtime() -> Runtime:
+        if each.name not in opened:
+            opened[each.name] = stack.enter_context(open_runtime(each.runtime, each.path, options.threads))
+        return opened[each.name]
+
+    def inference() -> Call:
+        found = runtime()
+        return lambda: found.predict(images_NHWC)
+
+    def pipeline() -> Call:
+        found = runtime()
+        return lambda: segment(found, read(picture), bundle.preprocess)
+
+    loads: tuple[Callable[[], Call], ...] = (inference, pipeline)
+    return [Candidate(f"{each.name} {quantity}", load) for quantity, load in zip(QUANTITIES, loads, strict=True)]
+
+
+def compute_statistics(runtime: Runtime, bundle: Bundle) -> dict[str, Any] | None:
+    """Milliseconds of the engine alone on the GPU; None for a runtime that cannot tell them apart."""
+    timed = getattr(runtime, "timed", None)
+    if timed is None:
+        return None
+    images_NHWC, _ = bundle.golden()
+    return asdict(statistics([timed(images_NHWC)[1] for _ in range(COMPUTE_SAMPLES)]))
+
+
+def described(
+    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None]
+) -> list[dict[str, Any]]:
+    """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
+    path = bundle.folder / ACCURACY
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    table = []
+    for each, pair in zip(found, zip(rows[::2], rows[1::2], strict=True), strict=True):
+        digest = sha256(each.path)
+        scored = known.get(digest)
+        accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
+        for quantity, row in zip(QUANTITIES, pair, strict=True):
+            table.append(
+                {
+                    **row.to_json(),
+                    "role": "student",
+                    "quantity": quantity,
+                    "form": each.form,
+                    "output": each.output,
+                    "runtime": each.runtime,
+                    "file": each.path.name,
+                    "sha256": digest,
+                    "compute_ms": compute.get(each.name),
+                    "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
+                }
+            )
+    return table
+
+
+def ratios(rows: list[Row]) -> list[dict[str, Any]]:
+    """How much faster a file is than one before it, in pairs from the rounds that they shared."""
+    inference = [row for row in rows[::2] if row.status == "ok"]
+    return [asdict(paired_ratio(above, below)) for above, below in combinations(inference, 2)]
+
+
+def engines(bundle: Bundle) -> list[dict[str, Any]]:
+    """Every engine here with its description, what its layers are, and the timing cache it was built with."""
+    folder = bundle.folder / ENGINES
+    found = []
+    for plan in sorted(folder.glob("*.plan")) if folder.is_dir() else []:
+        layers = plan.with_suffix(".layers.json")
+        timing = folder / "timing.cache"
+        found.append(
+            {
+                **json.loads(description_of(plan).read_text(encoding="utf-8")),
+                "layers": json.loads(layers.read_text(encoding="utf-8")) if layers.is_file() else None,
+                "timing_cache_sha256": sha256(timing) if timing.is_file() else None,
+            }
+        )
+    return found
