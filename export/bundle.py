@@ -37,12 +37,18 @@ TRAVELS = (
     "export/runtimes/onnx_runtime.py",
     "export/runtimes/tensorrt_runtime.py",
     "bench/__init__.py",
+    "bench/board.py",
     "bench/environment.py",
     "bench/latency.py",
 )
 """Sources that go along as they are: what a board computes is what was tested here."""
-PROGRAMS = {"build_engine": "build", "infer": "infer", "evaluate": "evaluate", "benchmark": "benchmark"}
-"""Program at the top of a bundle to the module of export/deploy that holds its `main`."""
+PROGRAMS = {
+    "build_engine": "export.deploy.build",
+    "infer": "export.deploy.infer",
+    "evaluate": "export.deploy.evaluate",
+    "benchmark": "bench.board",
+}
+"""Program at the top of a bundle to the module that holds its `main`."""
 PROGRAM = '''"""{doc}"""
 
 import sys
@@ -51,7 +57,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER / "lib"))
 
-from export.deploy.{module} import main  # noqa: E402
+from {module} import main  # noqa: E402
 
 sys.exit(main(FOLDER))
 '''
