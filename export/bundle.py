@@ -14,13 +14,10 @@ from PIL import Image
 from export.bundle_readme import readme
 from export.deploy.manifest import MANIFEST, SCHEMA_VERSION
 from export.extras import write_triton
-from export.forms import stem
-from export.gate import labels_of
-from export.runtimes.onnx_runtime import OnnxRuntime
+from export.golden import golden_labels, min_agreement, render_golden
 from export.sidecar import read_sidecar, sha256
 from pipeline.errors import StoreError
-from stages.datasets import scene
-from stages.preprocess import Preprocess, fit
+from stages.preprocess import Preprocess
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAVELS = (
@@ -61,10 +58,6 @@ from {module} import main  # noqa: E402
 
 sys.exit(main(FOLDER))
 '''
-GOLDEN_SEED = 20
-SLACK = {"fp32": 0.002, "fp16": 0.01}
-"""Share of the golden picture's pixels on which another runtime may differ beyond what onnxruntime does here."""
-INT8_SLACK = 0.05
 
 
 def write_bundle(exported: Path, data: Path, out: Path, triton: bool, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,10 +107,11 @@ def describe(exported: Path, data: Path, part: Path, provenance: Mapping[str, An
     sidecars = [read_sidecar(path) for path in sorted(exported.glob("*.onnx"))]
     parity = json.loads((exported / "parity.json").read_text(encoding="utf-8"))
     index = json.loads((data / "index.json").read_text(encoding="utf-8"))
-    preprocess = Preprocess.from_json(sidecars[0]["preprocess"])
-    golden = write_golden(part, preprocess)
-    labels_NHW = golden_labels(exported / f"{stem('fp32', 'logits')}.onnx", golden)
-    Image.fromarray(labels_NHW[0]).save(part / "golden" / "labels.png")
+    golden = render_golden(Preprocess.from_json(sidecars[0]["preprocess"]))
+    labels_NHW = golden_labels(exported / next(s["file"] for s in sidecars if s["form"] == "fp32"), golden)
+    (part / "golden").mkdir()
+    for name, pixels in (("image", golden[0]), ("labels", labels_NHW[0])):
+        Image.fromarray(pixels).save(part / "golden" / f"{name}.png")
     return {
         "schema_version": SCHEMA_VERSION,
         "project": f"idd-pipeline {version('idd-pipeline')}",
@@ -132,29 +126,12 @@ def describe(exported: Path, data: Path, part: Path, provenance: Mapping[str, An
     }
 
 
-def write_golden(part: Path, preprocess: Preprocess) -> np.ndarray:
-    """A synthetic road scene of the network's size, also as golden/image.png: uint8 1 x H x W x 3."""
-    image_HWC, _ = scene.render((preprocess.height, preprocess.width), np.random.default_rng(GOLDEN_SEED))
-    (part / "golden").mkdir()
-    Image.fromarray(image_HWC).save(part / "golden" / "image.png")
-    return fit(image_HWC, preprocess)[None]
-
-
-def golden_labels(path: Path, images_NHWC: np.ndarray) -> np.ndarray:
-    """What a file makes of the golden picture: uint8 1 x H x W."""
-    with OnnxRuntime(path) as runtime:
-        size = runtime.input.shape[0]
-        filled = np.repeat(images_NHWC, size if isinstance(size, int) else 1, axis=0)
-        return labels_of(runtime.predict(filled))[:1]
-
-
 def form(
     sidecar: Mapping[str, Any], parity: Mapping[str, Any], exported: Path, golden: np.ndarray, labels_NHW: np.ndarray
 ) -> dict[str, Any]:
     """One file: what it takes and gives, its accuracy as it was published, and its golden tolerance."""
     file = sidecar["file"]
     compared = next(row for row in parity["files"] if row["file"] == file)
-    agreement = float((golden_labels(exported / file, golden) == labels_NHW).mean())
     return {
         **{name: sidecar[name] for name in ("file", "form", "sha256", "bytes", "input", "output", "opset")},
         "made": sidecar["made"],
@@ -162,7 +139,7 @@ def form(
         "miou_torch": compared["miou_torch"],
         "miou_images": compared["miou_images"],
         "miou_split": parity["split"],
-        "golden_min_agreement": round(agreement - SLACK.get(sidecar["form"], INT8_SLACK), 4),
+        "golden_min_agreement": min_agreement(sidecar["form"], exported / file, golden, labels_NHW),
     }
 
 

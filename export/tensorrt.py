@@ -1,16 +1,14 @@
 """Stage `export.tensorrt`: an engine from each ONNX form, built on and for the GPU of this machine."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from export.forms import Form, Output, stem
-from export.sidecar import read_sidecar, write_sidecar
-from pipeline.errors import NetworkError
+from export.forms import Output
+from pipeline.errors import NetworkError, PipelineError
 from pipeline.stage import Context, Outputs, StageConfig
 
 VERSION = 1
@@ -20,19 +18,26 @@ ENVIRONMENT = ("gpu", "gpu_name", "tensorrt", "driver")
 SERVED = ((10, 3), (12, 0))
 """Versions of TensorRT that the build serves: from the first up to, not including, the second."""
 TIMING_CACHE = "timing.cache"
+MIB = 1 << 20
 
 
 class Config(StageConfig):
     """Part `[export.tensorrt]` of a recipe."""
 
-    forms: tuple[Form, ...] = Field(("fp32",), min_length=1)
-    """Precisions to build; each must be among those of `export.onnx`."""
+    forms: tuple[Literal["fp32", "fp16", "int8-tensorrt"], ...] | None = None
+    """Precisions to build; absent for every one that `export.onnx` published and TensorRT reads."""
     outputs: tuple[Output, ...] = Field(("labels", "logits"), min_length=1)
     """Which outputs to build engines for."""
     workspace_mib: int = Field(1024, ge=1)
     """Largest scratch memory that a layer may use."""
     batch: tuple[int, int, int] = (1, 1, 4)
     """Smallest, most usual and largest batch, where `export.onnx` leaves the batch dynamic."""
+    version_compatible: bool = False
+    """Whether later TensorRT of the same major version may load the engines."""
+    hardware_compatible: bool = False
+    """Whether other GPUs from Ampere on may run the engines."""
+    dla_core: int | None = Field(None, ge=0)
+    """Deep learning accelerator to build for, with the GPU for what it cannot."""
 
 
 def needs(config: Config) -> tuple[str, ...]:
@@ -59,63 +64,28 @@ def available(facts: Mapping[str, Any]) -> str | None:
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
-    """Publish a plan file with its sidecar and its layers for every form and output."""
-    import tensorrt
+    """Publish a plan file with its description and its layers for every form and output, each held to a golden picture.
 
-    from export.deploy.build_engine import BuildError, Options
+    A form that TensorRT does not build, or whose engine is off, fails by name; the others are still made.
+    """
+    from export.deploy.build_engine import BuildError
     from export.deploy.gpu import GpuError, describe_gpu
+    from export.engines import build_one, golden_of, sources
 
-    sizes = {}
+    import_module("tensorrt")
     try:
         gpu = describe_gpu()
-        ctx.log(f"TensorRT {tensorrt.__version__} on {gpu.name}, compute capability {gpu.compute_capability}")
-        for form in config.forms:
-            options = Options(form, config.workspace_mib, config.batch)
-            for output in config.outputs:
-                onnx = find_onnx(inputs["export.onnx"], form, output)
-                plan = build_one(ctx, tensorrt, onnx, options, gpu)
-                sizes[f"{form} {output} MiB"] = round(plan.stat().st_size / (1 << 20), 1)
-    except (BuildError, GpuError) as error:
+    except GpuError as error:
         raise NetworkError(f"no engine: {error}") from error
-    return Outputs(summary={"gpu": gpu.name, **sizes}, volatile=(TIMING_CACHE,))
-
-
-def find_onnx(folder: Path, form: Form, output: Output) -> Path:
-    """The exported file; NetworkError where `export.onnx` made none."""
-    path = folder / f"{stem(form, output)}.onnx"
-    if not path.is_file():
-        raise NetworkError(
-            f"export.onnx made no {path.name}; add it there with export.onnx.forms and export.onnx.outputs"
-        )
-    return path
-
-
-def build_one(ctx: Context, trt: Any, onnx: Path, options: Any, gpu: Any) -> Path:
-    """Build one engine into the work folder, with the timings of those before it."""
-    from export.deploy.build_engine import build_engine
-
-    cache = ctx.scratch / TIMING_CACHE
-    timings = cache.read_bytes() if cache.exists() else b""
-    ctx.log(f"building {onnx.name}; this takes minutes")
-    engine = build_engine(trt, onnx.read_bytes(), options, timings, ctx.log)
-    for folder in (ctx.scratch, ctx.work):
-        (folder / TIMING_CACHE).write_bytes(engine.timing_cache)
-    plan = ctx.work / f"{onnx.stem}.plan"
-    plan.write_bytes(engine.plan)
-    layers = plan.with_suffix(".layers.json")
-    layers.write_text(json.dumps(engine.inspector, indent=1) + "\n", encoding="utf-8")
-    source = read_sidecar(onnx)
-    kept = {name: source[name] for name in ("preprocess", "classes", "student_sha256")}
-    write_sidecar(
-        plan,
-        {
-            "onnx": {"file": onnx.name, "sha256": source["sha256"]},
-            "tensorrt": trt.__version__,
-            "gpu": asdict(gpu),
-            "options": asdict(options),
-            **engine.tensors,
-            "tensor_types": engine.tensor_types,
-            **kept,
-        },
-    )
-    return plan
+    golden = golden_of(inputs["export.onnx"])
+    sizes: dict[str, float] = {}
+    failures = []
+    for onnx in sources(inputs["export.onnx"], config):
+        try:
+            plan = build_one(ctx, onnx, golden, config, gpu)
+            sizes[f"{plan.stem} MiB"] = round(plan.stat().st_size / MIB, 1)
+        except (BuildError, PipelineError) as error:
+            failures.append(f"{onnx.name}: {error}")
+    if not sizes:
+        raise NetworkError(f"no engine: {'; '.join(failures)}")
+    return Outputs(summary={"gpu": gpu.name, **sizes}, failures=tuple(failures), volatile=(TIMING_CACHE,))

@@ -11,7 +11,7 @@ from typing import Any
 
 from export.deploy.build_engine import BuildError, Options, build_engine
 from export.deploy.choose import ENGINES, engine_path, program, say
-from export.deploy.engine_file import description_of
+from export.deploy.engine_file import description_of, write_engine
 from export.deploy.golden import check_golden
 from export.deploy.gpu import GpuError, describe_gpu
 from export.deploy.manifest import Bundle, sha256
@@ -28,6 +28,9 @@ def main(folder: Path) -> int:
     parser.add_argument("--form", action="append", choices=BUILT, help="which to build; all where left out")
     parser.add_argument("--output", choices=("labels", "logits"), default="labels")
     parser.add_argument("--workspace-mib", type=int, default=1024, help="largest scratch memory of a layer")
+    parser.add_argument("--version-compatible", action="store_true", help="for later TensorRT of this major version")
+    parser.add_argument("--hardware-compatible", action="store_true", help="for every GPU from Ampere on")
+    parser.add_argument("--dla-core", type=int, help="run on this accelerator, on the GPU what it cannot")
     parser.add_argument("--batch", type=int, nargs=3, default=(1, 1, 4), metavar=("MIN", "OPT", "MAX"))
     return program(run, folder, parser)
 
@@ -54,7 +57,7 @@ def attempt(bundle: Bundle, trt: Any, gpu: Any, form: Mapping[str, Any], options
     try:
         build(bundle, trt, gpu, form, plan, options)
         with TensorRTRuntime(plan) as runtime:
-            share = check_golden(bundle, runtime, form)
+            share = check_golden(*bundle.golden(), runtime, plan.name, form["golden_min_agreement"])
     except (BuildError, PipelineError) as error:
         for path in (plan, description_of(plan)):
             path.unlink(missing_ok=True)
@@ -68,21 +71,17 @@ def build(bundle: Bundle, trt: Any, gpu: Any, form: Mapping[str, Any], plan: Pat
     """Write the engine, its description, its layers and the timing cache."""
     timing = plan.with_name(TIMING_CACHE)
     say(f"building {plan.name}; this takes minutes")
-    how = Options(form["form"], options.workspace_mib, tuple(options.batch))
+    how = Options(
+        form["form"],
+        options.workspace_mib,
+        tuple(options.batch),
+        options.version_compatible,
+        options.hardware_compatible,
+        options.dla_core,
+    )
     onnx = bundle.folder / form["file"]
     engine = build_engine(trt, onnx.read_bytes(), how, timing.read_bytes() if timing.is_file() else b"", say)
-    plan.write_bytes(engine.plan)
     timing.write_bytes(engine.timing_cache)
-    layers = json.dumps(engine.inspector, indent=1)
-    plan.with_suffix(".layers.json").write_text(layers + "\n", encoding="utf-8")
-    description = {
-        "file": plan.name,
-        "sha256": sha256(plan),
-        "onnx": {"file": onnx.name, "sha256": form["sha256"]},
-        "tensorrt": trt.__version__,
-        "gpu": asdict(gpu),
-        "options": asdict(how),
-        **engine.tensors,
-        "tensor_types": engine.tensor_types,
-    }
-    description_of(plan).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    source = {"file": onnx.name, "sha256": form["sha256"]}
+    description = {"onnx": source, "tensorrt": trt.__version__, "gpu": asdict(gpu), "options": asdict(how)}
+    write_engine(plan, engine, description)

@@ -4,6 +4,8 @@ Networks are strongly typed: precision is what the ONNX graph says, no builder f
 `tensorrt` is handed in as `trt`, so that this file loads without it.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections import Counter
@@ -23,8 +25,14 @@ TYPE_WORDS = {
     "fp32": r"\b(Float|FP32)\b",
 }
 """How the engine inspector names types, e.g. `Half` or `Row major linear FP16 format`."""
-FORBIDDEN = {"fp32": ("fp16", "bf16", "fp8")}
-"""Types that no tensor may have in an engine of a precision."""
+REQUIRED = {"fp32": "fp32", "fp16": "fp16", "int8-tensorrt": "int8"}
+"""Type that some tensors must have in an engine of a form."""
+FORBIDDEN = {
+    "fp32": ("fp16", "bf16", "fp8", "int8"),
+    "fp16": ("bf16", "fp8", "int8"),
+    "int8-tensorrt": ("bf16", "fp8"),
+}
+"""Types that no tensor may have in an engine of a form."""
 
 
 class BuildError(Exception):
@@ -36,11 +44,17 @@ class Options:
     """How to build."""
 
     precision: str
-    """What the graph's types amount to: `fp32`."""
+    """What the graph's types amount to: `fp32`, `fp16` or `int8-tensorrt`."""
     workspace_mib: int
     """Largest scratch memory that a layer may use."""
     batch: tuple[int, int, int]
     """Smallest, most usual and largest batch, for a graph whose batch is dynamic."""
+    version_compatible: bool = False
+    """Whether later TensorRT of the same major version may load the engine; it may be slower."""
+    hardware_compatible: bool = False
+    """Whether other GPUs from Ampere on may run the engine; it may be slower."""
+    dla_core: int | None = None
+    """Deep learning accelerator to run on, with the GPU for what it cannot; None for the GPU alone."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ def build_engine(trt: Any, onnx: bytes, options: Options, timing_cache: bytes, l
         raise BuildError(f"TensorRT cannot start here: {logger.last_error} ({error})") from error
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parse(trt, network, logger, onnx)
-    config = configure(trt, builder, network, options)
+    config = configure(trt, builder, network, options, log)
     attach_timing_cache(config, timing_cache, log)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -104,13 +118,20 @@ def parse(trt: Any, network: Any, logger: Any, onnx: bytes) -> None:
         raise BuildError(f"TensorRT cannot read the graph: {' '.join(said.split())}")
 
 
-def configure(trt: Any, builder: Any, network: Any, options: Options) -> Any:
-    """Builder settings: workspace, no TF32, detailed layer information, a profile for a dynamic batch."""
+def configure(trt: Any, builder: Any, network: Any, options: Options, log: Callable[[str], None]) -> Any:
+    """Builder settings: workspace, no TF32, detailed layer information, where it may run, a profile for the batch."""
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * MIB)
     # TF32 is on by default and would make fp32 layers differ from torch's.
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.progress_monitor = make_monitor(trt, log)
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.dla_core is not None:
+        use_dla(trt, builder, config, options.dla_core)
     images = network.get_input(0)
     batch, *rest = tuple(images.shape)
     if batch == -1:
@@ -119,6 +140,40 @@ def configure(trt: Any, builder: Any, network: Any, options: Options) -> Any:
         if config.add_optimization_profile(profile) < 0:
             raise BuildError(f"TensorRT refuses the batch range {options.batch} for input {images.name}")
     return config
+
+
+def make_monitor(trt: Any, log: Callable[[str], None]) -> Any:
+    """A progress monitor that logs the build's outermost phases, and every tenth part of each."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if not parent_phase:
+                self.steps[phase_name] = num_steps
+                log(f"TensorRT: {phase_name}")
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            steps = self.steps.get(phase_name, 0)
+            if steps >= 10 and (step + 1) % (steps // 10) == 0:
+                log(f"TensorRT: {phase_name} {step + 1} of {steps}")
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+def use_dla(trt: Any, builder: Any, config: Any, core: int) -> None:
+    """Run on a deep learning accelerator, and on the GPU what it cannot; BuildError where there is no such core."""
+    if not 0 <= core < builder.num_DLA_cores:
+        raise BuildError(f"no DLA core {core}: TensorRT finds {builder.num_DLA_cores} here")
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 
 def attach_timing_cache(config: Any, serialised: bytes, log: Callable[[str], None]) -> None:
@@ -175,7 +230,7 @@ def type_of(text: str) -> str:
 
 
 def check_precision(types: Mapping[str, int], precision: str) -> None:
-    """BuildError unless tensors of `precision` are there and none of a type that it forbids."""
+    """BuildError unless tensors of the form's type are there and none of a type that it forbids."""
     wrong = [name for name in FORBIDDEN[precision] if types.get(name)]
-    if wrong or not types.get(precision):
+    if wrong or not types.get(REQUIRED[precision]):
         raise BuildError(f"asked for {precision}, but the engine's tensors are {dict(types)}")

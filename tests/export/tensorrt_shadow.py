@@ -14,17 +14,24 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import tensorrt_bindings
 
 from export import tensorrt
-from export.deploy.build_engine import BuildError, Options, build_engine
-from export.sidecar import write_sidecar
+from export.deploy.build_engine import BuildError, Options, build_engine, make_monitor
+from export.deploy.engine_file import description_of
+from export.engines import golden_of
+from export.runtimes.tensorrt_runtime import TensorRTRuntime, make_profiler
+from pipeline.errors import NetworkError
 from pipeline.stage import Context
 
 PREFIX = "tensorrt_bindings.tensorrt."
-PLAIN = {"int": int, "typing.SupportsInt": int, "str": str, "bool": bool, "buffer": bytes}
+PLAIN = {"int": int, "typing.SupportsInt": int, "str": str, "bool": bool, "buffer": bytes, "tuple": tuple}
+REAL = {"ILogger", "Logger", "IProgressMonitor", "IProfiler"}
+"""Classes that can be made, and derived from, without a GPU."""
 CXX_NAMES = {"nvonnxparser::IParserError": "ParserError"}
 RETURNED = {"bool": True, "int": 0, "None": None, "IHostMemory": b"plan"}
 
@@ -116,7 +123,7 @@ class ShadowModule:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(tensorrt_bindings, name)
-        is_real = not isinstance(member, type) or hasattr(member, "__members__") or name == "ILogger"
+        is_real = not isinstance(member, type) or hasattr(member, "__members__") or name in REAL
         return member if is_real else partial(self._construct, member)
 
     def _construct(self, cls: type, *arguments: Any, **keywords: Any) -> Shadow:
@@ -143,6 +150,7 @@ def answers(**changes: Any) -> Answers:
     """What a machine with a GPU would answer."""
     trt = tensorrt_bindings
     return {
+        "Builder.num_DLA_cores": 2,
         "ITensor.name": "images",
         "ITensor.shape": trt.Dims((-1, 512, 1024, 3)),
         "ICudaEngine.num_io_tensors": 2,
@@ -162,12 +170,12 @@ def answers(**changes: Any) -> Answers:
 OPTIONS = Options("fp32", workspace_mib=512, batch=(1, 1, 4))
 
 
-def build(**changes: Any) -> dict[str, Any]:
+def build(options: Options = OPTIONS, **changes: Any) -> dict[str, Any]:
     """One build: its calls, log lines, and the engine or the error."""
     trt = ShadowModule(answers(**changes))
     lines: list[str] = []
     try:
-        engine = build_engine(trt, b"onnx", OPTIONS, b"", lines.append)
+        engine = build_engine(trt, b"onnx", options, b"", lines.append)
     except BuildError as error:
         return {"error": str(error), "calls": trt.calls, "log": lines}
     told = {"plan": engine.plan.decode(), "tensors": engine.tensors, "types": engine.tensor_types}
@@ -207,19 +215,82 @@ def without_gpu() -> str:
     return "built"
 
 
-def publish(folder: Path) -> dict[str, Any]:
-    """Run stage `export.tensorrt` on one file of an ONNX artifact, with a stub driver; what it wrote."""
-    inputs, work, scratch = (folder / name for name in ("onnx", "work", "scratch"))
-    for made in (inputs, work, scratch):
-        made.mkdir(parents=True)
-    source = inputs / "student.fp32.labels.onnx"
-    source.write_bytes(b"onnx")
-    write_sidecar(source, {"preprocess": {"height": 512}, "classes": ["road"], "student_sha256": "ab"})
-    trt = ShadowModule(answers())
+class Memory:
+    """Device memory of pycuda: bytes of the host."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = bytearray(size)
+        self.freed = False
+
+    def __int__(self) -> int:
+        return 4096
+
+    def free(self) -> None:
+        assert not self.freed
+        self.freed = True
+
+
+class Cuda:
+    """The part of pycuda.driver that is used, over host memory; `answer` is what an engine leaves in its output."""
+
+    def __init__(self, answer: np.ndarray) -> None:
+        self.answer = answer
+        self.calls: list[str] = []
+        self.memories: list[Memory] = []
+        self.Event = lambda: SimpleNamespace(record=lambda stream: None, time_till=lambda other: 1.5)
+        self.Stream = lambda: SimpleNamespace(handle=7, synchronize=lambda: self.calls.append("synchronize"))
+        context = {name: partial(self.calls.append, name) for name in ("push", "pop", "detach")}
+        self.Device = lambda index: SimpleNamespace(retain_primary_context=lambda: SimpleNamespace(**context))
+        self.init = lambda: self.calls.append("init")
+
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def mem_alloc(self, size: int) -> Memory:
+        self.memories.append(Memory(size))
+        return self.memories[-1]
+
+    def memcpy_htod_async(self, target: Memory, source: np.ndarray, stream: Any) -> None:
+        target.bytes[: source.nbytes] = source.tobytes()
+
+    def memcpy_dtoh_async(self, target: np.ndarray, source: Memory, stream: Any) -> None:
+        target[...] = self.answer[: len(target)]
+
+
+def install(trt: "ShadowModule", cuda: Cuda) -> None:
+    """Let imports of TensorRT and pycuda find these."""
+    trt.__version__ = tensorrt_bindings.__version__  # type: ignore[attr-defined]
     sys.modules["tensorrt"] = trt  # type: ignore[assignment]
+    sys.modules["pycuda"] = sys.modules["pycuda.driver"] = cuda  # type: ignore[assignment]
+
+
+def stage_answers(size_px: tuple[int, int], **changes: Any) -> Answers:
+    """What TensorRT would answer of an engine that gives labels of that size."""
+    shape = (1, *size_px, 3)
+    labels = tensorrt_bindings.Dims(shape[:3])
+    return answers(
+        ITensor__shape=tensorrt_bindings.Dims(shape),
+        ICudaEngine__get_tensor_shape=lambda n: tensorrt_bindings.Dims(shape) if n == "images" else labels,
+        **changes,
+    )
+
+
+def publish(exported: Path, folder: Path, spoil: bool = False) -> dict[str, Any]:
+    """Run stage `export.tensorrt` on an ONNX artifact, with a stub driver; what it wrote. `spoil` turns every label."""
+    work, scratch = (folder / name for name in ("work", "scratch"))
+    for made in (work, scratch):
+        made.mkdir(parents=True)
+    images_NHWC, labels_NHW = golden_of(exported)
+    cuda = Cuda(labels_NHW ^ 1 if spoil else labels_NHW)
+    trt = ShadowModule(stage_answers(images_NHWC.shape[1:3]))
+    install(trt, cuda)
     lines: list[str] = []
     ctx = Context(work, scratch, "cuda", {}, lines.append, progress=lambda *arguments: nullcontext())  # type: ignore[arg-type, return-value]
-    outputs = tensorrt.run(ctx, {"export.onnx": inputs}, tensorrt.Config(outputs=("labels",)))
+    config = tensorrt.Config(forms=("fp32",), outputs=("labels",))
+    try:
+        outputs = tensorrt.run(ctx, {"export.onnx": exported}, config)
+    except NetworkError as error:
+        return {"error": str(error), "files": sorted(path.name for path in work.iterdir())}
     return {
         "files": sorted(path.name for path in work.iterdir()),
         "plan": (work / "student.fp32.labels.plan").read_text(),
@@ -229,10 +300,80 @@ def publish(folder: Path) -> dict[str, Any]:
         "summary": dict(outputs.summary),
         "volatile": list(outputs.volatile),
         "log": lines,
+        "cuda": cuda.calls,
+        "all freed": all(memory.freed for memory in cuda.memories),
     }
 
 
+def refusals(exported: Path, plan: Path) -> dict[str, str]:
+    """What the runtime says to engines that are not this machine's, and to wrong calls."""
+    images_NHWC, labels_NHW = golden_of(exported)
+    said = {}
+
+    def attempt(name: str, changes: dict[str, Any], **answer_changes: Any) -> None:
+        install(ShadowModule(stage_answers(images_NHWC.shape[1:3], **answer_changes)), Cuda(labels_NHW))
+        path = description_of(plan)
+        original = path.read_text()
+        path.write_text(json.dumps({**json.loads(original), **changes}))
+        try:
+            with TensorRTRuntime(plan) as runtime:
+                runtime.predict(images_NHWC)
+            said[name] = "accepted"
+        except NetworkError as error:
+            said[name] = str(error)
+        finally:
+            path.write_text(original)
+
+    gpu = {"name": "Xavier", "compute_capability": "7.2", "cuda_version": "12.6"}
+    options = json.loads(description_of(plan).read_text())["options"]
+    attempt("as built", {})
+    attempt("altered", {"sha256": "0" * 64})
+    attempt("another gpu", {"gpu": gpu})
+    attempt("another gpu, portable", {"gpu": gpu, "options": {**options, "hardware_compatible": True}})
+    attempt("another version", {"tensorrt": "10.0.1"})
+    attempt("unreadable", {}, Runtime__deserialize_cuda_engine=None)
+    attempt("does not run", {}, IExecutionContext__execute_async_v3=False)
+    attempt("wrong shape", {}, IExecutionContext__set_input_shape=False)
+    return said
+
+
+def profiled(exported: Path, plan: Path) -> dict[str, Any]:
+    """A layer profile through the real base class of profilers."""
+    images_NHWC, labels_NHW = golden_of(exported)
+    trt = ShadowModule(stage_answers(images_NHWC.shape[1:3]))
+    install(trt, Cuda(labels_NHW))
+    profiler = make_profiler(tensorrt_bindings)
+    profiler.report_layer_time("conv", 1.0)
+    profiler.report_layer_time("conv", 0.5)
+    with TensorRTRuntime(plan) as runtime:
+        layers = runtime.profile(images_NHWC, runs=2)
+        result, milliseconds = runtime.timed(images_NHWC)
+    runtime.close()
+    return {
+        "totals": profiler.totals,
+        "layers": layers,
+        "compute ms": milliseconds,
+        "equal": bool((result == labels_NHW).all()),
+        "calls": [call for call in trt.calls if "profiler" in call or "Context" in call],
+    }
+
+
+def monitored() -> list[str]:
+    """What the real base class of progress monitors lets a build say."""
+    lines: list[str] = []
+    monitor = make_monitor(tensorrt_bindings, lines.append)
+    monitor.phase_start("Building", "", 20)
+    monitor.phase_start("inner", "Building", 20)
+    kept = [monitor.step_complete(phase, step) for phase in ("Building", "inner") for step in range(20)]
+    monitor.phase_finish("Building")
+    assert all(kept)
+    return lines
+
+
 if __name__ == "__main__":
+    exported, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    stage = publish(exported, folder / "good")
+    plan = folder / "good" / "work" / "student.fp32.labels.plan"
     report = {
         "version": tensorrt_bindings.__version__,
         "good": build(),
@@ -245,6 +386,16 @@ if __name__ == "__main__":
         "foreign cache": build(IBuilderConfig__set_timing_cache=False),
         "wrong uses": wrong_uses(),
         "without gpu": without_gpu(),
-        "stage": publish(Path(sys.argv[1])),
+        "fp16": build(Options("fp16", 512, (1, 1, 4)), EngineInspector__get_engine_information=layers("Half")),
+        "int8": build(Options("int8-tensorrt", 512, (1, 1, 4)), EngineInspector__get_engine_information=layers("Int8")),
+        "int8 that is fp32": build(Options("int8-tensorrt", 512, (1, 1, 4))),
+        "portable": build(Options("fp32", 512, (1, 1, 4), version_compatible=True, hardware_compatible=True)),
+        "dla": build(Options("fp32", 512, (1, 1, 4), dla_core=1)),
+        "no dla": build(Options("fp32", 512, (1, 1, 4), dla_core=2)),
+        "stage": stage,
+        "spoiled": publish(exported, folder / "bad", spoil=True),
+        "refusals": refusals(exported, plan),
+        "profile": profiled(exported, plan),
+        "progress": monitored(),
     }
     json.dump(report, sys.stdout)

@@ -12,6 +12,7 @@ import pytest
 from export import tensorrt
 from export.deploy.build_engine import BuildError, check_precision, tensor_types, type_of
 from export.deploy.gpu import GpuError, describe_gpu
+from export.engines import sources
 from pipeline.errors import NetworkError
 from pipeline.facts import DRIVER_FILES, facts
 
@@ -66,9 +67,15 @@ def test_stage_modules_load_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
-def test_a_file_that_was_not_exported_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match=r"export\.onnx made no student\.fp32\.labels\.onnx; add it"):
-        tensorrt.find_onnx(tmp_path, "fp32", "labels")
+def test_a_file_that_was_not_exported_is_named(onnx_folder: Path) -> None:
+    asked = tensorrt.Config(forms=("fp16",), outputs=("labels",))
+    with pytest.raises(NetworkError, match=r"export\.onnx published no student\.fp16\.labels\.onnx"):
+        sources(onnx_folder, asked)
+
+
+def test_without_a_list_every_form_that_tensorrt_reads_is_built(forms_folder: Path) -> None:
+    found = [path.name for path in sources(forms_folder, tensorrt.Config(outputs=("labels",)))]
+    assert found == [f"student.{form}.labels.onnx" for form in ("fp32", "fp16", "int8-tensorrt")]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def compile_stubs(major: int, folder: Path) -> None:
 def told(
     request: pytest.FixtureRequest,
     stub_driver: Callable[[Path, int], None],
+    onnx_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
     """What `tensorrt_shadow.py` prints under one version of the bindings."""
@@ -82,7 +83,9 @@ def told(
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     script = Path(__file__).with_name("tensorrt_shadow.py")
     work = tmp_path_factory.mktemp("tensorrt")
-    answer = subprocess.run([sys.executable, str(script), str(work)], env=environment, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, str(script), str(onnx_folder), str(work)], env=environment, capture_output=True, text=True
+    )
     assert answer.returncode == 0, answer.stderr
     report: dict[str, Any] = json.loads(answer.stdout)
     assert report["version"] == request.param
@@ -107,7 +110,7 @@ def test_the_network_is_strongly_typed_without_tf32_and_within_the_workspace(tol
     assert f"Builder.create_network({strongly_typed})" in calls
     assert "IBuilderConfig.clear_flag(BuilderFlag.TF32)" in calls
     assert f"IBuilderConfig.set_memory_pool_limit(MemoryPoolType.WORKSPACE, {512 << 20})" in calls
-    assert not any("set_flag" in call for call in calls)
+    assert not any("set_flag" in call or "hardware" in call or "DLA" in call for call in calls)
 
 
 def test_a_profile_is_set_for_a_dynamic_batch_alone(told: dict[str, Any]) -> None:
@@ -168,14 +171,71 @@ def test_the_stage_publishes_a_plan_and_what_it_is_tied_to(told: dict[str, Any])
     ]
     assert stage["plan"] == stage["kept timings"] == "plan"
     assert sidecar["sha256"] == hashlib.sha256(b"plan").hexdigest()
-    assert sidecar["onnx"] == {
-        "file": "student.fp32.labels.onnx",
-        "sha256": hashlib.sha256(b"onnx").hexdigest(),
-    }
+    assert sidecar["onnx"]["file"] == "student.fp32.labels.onnx"
     assert sidecar["gpu"] == {"name": "Orin (nvgpu)", "compute_capability": "8.7", "cuda_version": "12.6"}
     assert sidecar["tensorrt"] == told["version"]
-    assert sidecar["input"]["shape"] == [-1, 512, 1024, 3]
-    assert sidecar["student_sha256"] == "ab"
+    assert sidecar["input"]["shape"] == [1, 48, 96, 3]
+    assert len(sidecar["student_sha256"]) == 64
     assert stage["layers"]["Layers"][0]["Name"] == "conv"
     assert stage["volatile"] == ["timing.cache"]
     assert stage["summary"]["gpu"] == "Orin (nvgpu)"
+    assert any("golden labels agree on 1.0000" in line for line in stage["log"])
+    assert stage["cuda"] == ["init", "push", "synchronize", "pop", "detach"] and stage["all freed"]
+
+
+def test_a_golden_picture_that_turns_out_otherwise_leaves_no_engine(told: dict[str, Any]) -> None:
+    assert "agrees with the golden labels on 0.0" in told["spoiled"]["error"]
+    assert told["spoiled"]["files"] == ["timing.cache"]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("as built", "accepted"),
+        ("another gpu, portable", "accepted"),
+        ("altered", "is not the engine that its description tells of"),
+        ("another gpu", "was built on Xavier (7.2), this is Orin (nvgpu) (8.7)"),
+        ("another version", "was built with TensorRT 10.0.1, this is "),
+        ("unreadable", "TensorRT cannot load student.fp32.labels.plan"),
+        ("does not run", "TensorRT could not run student.fp32.labels.plan"),
+        ("wrong shape", "was not built for 1 images a call"),
+    ],
+)
+def test_an_engine_runs_where_it_was_built_and_unaltered(told: dict[str, Any], case: str, message: str) -> None:
+    assert message in told["refusals"][case]
+
+
+@pytest.mark.parametrize(("case", "name"), [("fp16", "fp16"), ("int8", "int8")])
+def test_the_precision_of_every_form_is_proved(told: dict[str, Any], case: str, name: str) -> None:
+    assert told[case]["types"] == {name: 2}
+
+
+def test_a_form_that_became_another_is_refused(told: dict[str, Any]) -> None:
+    assert told["int8 that is fp32"]["error"] == "asked for int8-tensorrt, but the engine's tensors are {'fp32': 2}"
+
+
+def test_portable_engines_set_their_two_switches(told: dict[str, Any]) -> None:
+    calls = told["portable"]["calls"]
+    assert "IBuilderConfig.set_flag(BuilderFlag.VERSION_COMPATIBLE)" in calls
+    level = "IBuilderConfig.hardware_compatibility_level = HardwareCompatibilityLevel.AMPERE_PLUS"
+    assert level in calls
+
+
+def test_an_accelerator_is_used_with_the_gpu_to_fall_back_on(told: dict[str, Any]) -> None:
+    calls = told["dla"]["calls"]
+    assert {"IBuilderConfig.default_device_type = DeviceType.DLA", "IBuilderConfig.DLA_core = 1"} <= set(calls)
+    assert "IBuilderConfig.set_flag(BuilderFlag.GPU_FALLBACK)" in calls
+    assert told["no dla"]["error"] == "no DLA core 2: TensorRT finds 2 here"
+
+
+def test_layers_are_profiled_and_the_engine_alone_is_timed(told: dict[str, Any]) -> None:
+    found = told["profile"]
+    assert found["totals"] == {"conv": 1.5} and found["layers"] == []
+    assert found["compute ms"] == 1.5 and found["equal"]
+    assert any(call.startswith("IExecutionContext.profiler = ") for call in found["calls"])
+    assert "IExecutionContext.execute_async_v3(7)" in found["calls"]
+
+
+def test_a_build_says_how_far_it_is(told: dict[str, Any]) -> None:
+    assert told["progress"][0] == "TensorRT: Building"
+    assert told["progress"][-1] == "TensorRT: Building 20 of 20" and len(told["progress"]) == 11
