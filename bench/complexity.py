@@ -1,9 +1,9 @@
 """Parameters, multiply-accumulates (MACs) and floating point operations of a network, counted without
 computing.
 
-The network is built and run on the meta device, where tensors have shapes and no values; every operator that
-multiplies and adds is seen by its shapes and entered under the innermost module that runs. Two conventions,
-always named:
+The network is built and run on the meta device, where tensors have shapes and no values; one from outside the
+catalogue is run on the CPU, since its code may read values. Every operator that multiplies and adds is seen by its
+shapes and entered under the innermost module that runs. Two conventions, always named:
 
 - `paper`: every parameter and the Conv2d MACs, auxiliary head included; transposed convolutions, matrix
   products and the upsampling of logits are not counted. The columns "Params" and "FLOPs" of the field's
@@ -13,15 +13,19 @@ always named:
 FLOPs are two per MAC of every kind (Conv2d, transposed, matrix product) in the deployed network.
 
     python -m bench.complexity --net pspnet_resnet18 --width 0.5 --classes 19 --size 512x1024 --json
+    python -m bench.complexity --net smp:Unet --arg encoder_name=mobilenet_v2
+    python -m bench.complexity --table
 """
 
 import json
 import math
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,7 +34,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.errors import NetworkError, PipelineError
-from stages.nets.catalogue import build, entry_of
+from stages.nets.catalogue import build_unfilled, entry_of
+from stages.nets.faults import one_line
+from stages.nets.foreign import is_foreign
+from stages.nets.keys import prefix
 
 CONVENTION = (
     "params_with_aux and macs_with_aux: paper (every parameter, Conv2d multiply-accumulates only, auxiliary "
@@ -43,20 +50,25 @@ AUX = "aux_head"
 
 @dataclass
 class Layer:
-    """What one module itself holds and computes, its children apart, for one image."""
+    """What one module itself holds and computes, its children apart, for the images of one forward."""
 
     name: str
+    """Path of the module, as a tap names it."""
     type: str
     params: int
+    aux: bool
+    """Whether it belongs to the auxiliary head."""
     macs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     """Multiply-accumulates by kind."""
     output: tuple[int, ...] | None = None
     """Shape of the last result that was counted here."""
 
-    @property
-    def aux(self) -> bool:
-        """Whether this layer belongs to the auxiliary head."""
-        return self.name == AUX or self.name.startswith(f"{AUX}.")
+    def divided(self, batch: int) -> "Layer":
+        """The same for one image of a batch."""
+        assert all(macs % batch == 0 for macs in self.macs.values()), "costs are proportional to the batch"
+        macs = {kind: macs // batch for kind, macs in self.macs.items()}
+        output = self.output and (self.output[0] // batch, *self.output[1:])
+        return replace(self, macs=macs, output=output)
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class Complexity:
             "transposed_conv_macs": macs["transposed_conv"],
             "matmul_macs": macs["matmul"],
             "flops": 2 * sum(macs.values()),
-            "layers": [asdict(layer) | {"aux": layer.aux} for layer in self.layers],
+            "layers": [asdict(layer) for layer in self.layers],
         }
 
     def _counted(self, with_aux: bool) -> Iterator[Layer]:
@@ -97,25 +109,23 @@ class Complexity:
 def complexity(
     net: str, classes: int, size_px: tuple[int, int], args: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Cost of a network of the catalogue as plain data: `Complexity.to_json`, its name, classes, arguments.
+    """Cost of a network as plain data: `Complexity.to_json`, its name, classes, arguments.
 
     NetworkError for an unknown name or argument, or a size that the network cannot take.
     """
     args = dict(args or {})
     try:
-        with torch.device("meta"):
-            module = build(net, classes, **args)
-        cost = count(module, size_px)
-    except RuntimeError as error:
-        size, reason = f"{size_px[0]}x{size_px[1]}", str(error).splitlines()[0]
+        cost = count(build_unfilled(net, classes, args), size_px)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        size = f"{size_px[0]}x{size_px[1]}"
         raise NetworkError(
-            f"{net} with {args} cannot take {size}: {reason}; change the size or the arguments"
+            f"{net} with {args} cannot take {size}: {one_line(error)}; change the size or the arguments"
         ) from error
     return {"net": net, "args": args, "classes": classes, **cost.to_json()}
 
 
 def count(net: nn.Module, size_px: tuple[int, int]) -> Complexity:
-    """Cost of a network on the meta device for one 3-channel image of `size_px`.
+    """Cost of a network, on its own device, for one 3-channel image of `size_px`.
 
     The deployed part is counted in eval mode with one image. The auxiliary head runs in train mode alone,
     where batch normalisation asks for two images; its counts are halved. The network is left in eval mode.
@@ -123,22 +133,21 @@ def count(net: nn.Module, size_px: tuple[int, int]) -> Complexity:
     layers = _run(net.eval(), size_px, batch=1)
     if getattr(net, AUX, None) is not None:
         training = _run(net.train(), size_px, batch=2)
-        layers.update({name: layer for name, layer in training.items() if layer.aux})
+        layers.update({name: layer.divided(2) for name, layer in training.items() if layer.aux})
         net.eval()
     return Complexity(size_px, tuple(layers.values()))
 
 
 def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Layer]:
-    """Layers of one forward pass by name, for one image of the batch."""
-    layers = {name: _layer(name, module) for name, module in net.named_modules(remove_duplicate=True)}
+    """Layers of one forward pass by name."""
+    auxiliary = set(net.aux_head.modules()) if net.aux_head is not None else set()
+    layers = {
+        name: _layer(name.removeprefix(prefix(net)), module, module in auxiliary) for name, module in net.named_modules()
+    }
     running: list[Layer] = []
-    images_NCHW = torch.empty(batch, 3, *size_px, device="meta")
+    images_NCHW = torch.zeros(batch, 3, *size_px, device=next(net.parameters()).device)
     with _tracked(net, layers, running), torch.no_grad(), Counting(running):
         net(images_NCHW)
-    for layer in layers.values():
-        assert all(macs % batch == 0 for macs in layer.macs.values()), "costs are proportional to the batch"
-        layer.macs = {kind: macs // batch for kind, macs in layer.macs.items()}
-        layer.output = layer.output and (layer.output[0] // batch, *layer.output[1:])
     return {name: layer for name, layer in layers.items() if layer.params or any(layer.macs.values())}
 
 
@@ -155,15 +164,16 @@ class Counting(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         counter = COUNTERS.get(func.overloadpacket)
         if counter is not None:
-            kind, macs = counter(args, result)
+            made = result[0] if isinstance(result, tuple) else result
+            kind, macs = counter(args, made)
             self.running[-1].macs[kind] += macs
-            self.running[-1].output = tuple(result.shape)
+            self.running[-1].output = tuple(made.shape)
         return result
 
 
-def _layer(name: str, module: nn.Module) -> Layer:
+def _layer(name: str, module: nn.Module, aux: bool) -> Layer:
     own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-    return Layer(name or "(network)", type(module).__name__, own)
+    return Layer(name or "(network)", type(module).__name__, own, aux)
 
 
 @contextmanager
@@ -202,6 +212,13 @@ def matmul_macs(args: tuple[Any, ...], result: Tensor) -> tuple[str, int]:
     return "matmul", result.numel() * args[0].shape[-1]
 
 
+def attention_macs(args: tuple[Any, ...], result: Tensor) -> tuple[str, int]:
+    """MACs of fused attention over queries (... l e), keys (... s e), values (... s v): both of its products."""
+    query, key, value = args[:3]
+    cells = math.prod(query.shape[:-1]) * key.shape[-2]
+    return "matmul", cells * (query.shape[-1] + value.shape[-1])
+
+
 Counter = Callable[[tuple[Any, ...], Tensor], tuple[str, int]]
 
 COUNTERS: Mapping[Any, Counter] = {
@@ -210,6 +227,7 @@ COUNTERS: Mapping[Any, Counter] = {
     torch.ops.aten.bmm: matmul_macs,
     torch.ops.aten.addmm: lambda args, result: matmul_macs(args[1:], result),
     torch.ops.aten.baddbmm: lambda args, result: matmul_macs(args[1:], result),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_macs,
 }
 """Operator -> function of its arguments and result that gives (kind, multiply-accumulates)."""
 
@@ -251,22 +269,53 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 @click.command()
-@click.option("--net", required=True, help="Name in the catalogue, e.g. pspnet_resnet18.")
+@click.option("--net", help="Name in the catalogue, e.g. pspnet_resnet18; torchvision:NAME, smp:NAME, module:function.")
+@click.option("--table", "with_table", is_flag=True, help="All networks beside their published figures, in Markdown.")
+@click.option("--update", type=click.Path(path_type=Path, exists=True), help="With --table: put it into this file too.")
 @click.option("--width", type=float, help="Width multiplier of a PSPNet.")
 @click.option("--p", type=int, help="ESPNet: modules at 1/4 of the input's size.")
 @click.option("--q", type=int, help="ESPNet: modules at 1/8 of the input's size.")
+@click.option("--arg", "extra", multiple=True, metavar="NAME=VALUE", help="Any other argument of the network.")
 @click.option("--classes", type=click.IntRange(1, 255), default=19, show_default=True)
 @click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH in pixels.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(net: str, classes: int, size: str, as_json: bool, **args: float | None) -> None:
+def command(
+    net: str | None,
+    with_table: bool,
+    update: Path | None,
+    classes: int,
+    size: str,
+    as_json: bool,
+    extra: tuple[str, ...],
+    **args: float | None,
+) -> None:
     """Count parameters, MACs and FLOPs of a network, per layer and in total."""
-    accepted = entry_of(net).accepts
-    given = {name: value for name, value in args.items() if value is not None}
-    if not math.isfinite(given.get("width", 1.0)):
-        raise NetworkError(f"--width {given['width']} is no number; give a factor above 0, e.g. 0.5")
+    if with_table == bool(net) or (update and not with_table):
+        raise click.UsageError("give --net NAME, or --table and perhaps --update FILE")
+    if with_table:
+        from bench.published import print_table
+
+        print_table(as_json, update)
+        return
+    assert net is not None
+    given = {name: value for name, value in args.items() if value is not None} | dict(map(parse_arg, extra))
+    if not math.isfinite(args["width"] or 1.0):
+        raise NetworkError(f"--width {args['width']} is no number; give a factor above 0, e.g. 0.5")
     cost = complexity(net, classes, parse_size(size), given)
-    cost["width"] = given.get("width", 1.0) if "width" in accepted else None
+    has_width = not is_foreign(net) and "width" in entry_of(net).accepts
+    cost["width"] = given.get("width", 1.0) if has_width else None
     click.echo(json.dumps(cost) if as_json else table(cost))
+
+
+def parse_arg(text: str) -> tuple[str, Any]:
+    """`name=value`, the value being TOML or else a plain string; NetworkError for anything else."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise NetworkError(f"--arg {text}: write it as NAME=VALUE, e.g. encoder_name=resnet18")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.losses.methods import TermConfig, needs_position, needs_teacher, resolve
-from stages.nets.catalogue import choice, module_of
+from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
 
@@ -54,7 +54,7 @@ def needs(config: Config) -> tuple[str, ...]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The chosen student's module."""
-    return (module_of(config.student.net, config.student.args),)
+    return modules_of(config.student.net, config.student.args)
 
 
 def loading(config: Config) -> tuple[str, ...]:
@@ -70,6 +70,7 @@ def choices(config: Config) -> dict[str, Any]:
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index
+    from stages.nets.taps import add_taps
     from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
@@ -77,9 +78,13 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
 
     index = read_index(inputs["data"])
     fabric = start_fabric(config.precision, ctx.device, config.seed)
-    net, spec = build_net(ctx, config.student, len(index.classes), config.seed)
+    net, spec = build_net(ctx, config.student, index, config)
     terms = terms_of(config)
     teacher = load_teacher(inputs, terms)
+    taps = [term.tap for term in terms.values()]
+    add_taps(net, spec, taps, config.crop_px)
+    if teacher:
+        add_taps(teacher.net, teacher.spec, taps, config.crop_px)
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
     history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher)

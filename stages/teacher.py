@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.stage import Context, Outputs
-from stages.nets.catalogue import choice, module_of
+from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
 
@@ -30,7 +30,7 @@ def needs(config: Config) -> tuple[str, ...]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The chosen network's module."""
-    return (module_of(config.net, config.args),)
+    return modules_of(config.net, config.args)
 
 
 def loading(config: Config) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
         raise RecipeError("teacher.iterations = 0 publishes a network as its file has it: give teacher.weights")
     index = read_index(inputs["data"])
     fabric = start_fabric(config.precision, ctx.device, config.seed)
-    net, spec = build_net(ctx, config, len(index.classes), config.seed)
+    net, spec = build_net(ctx, config, index, config)
     history = []
     if config.iterations:
         terms = resolve("none", {"auxiliary": {"weight": config.auxiliary_weight}})

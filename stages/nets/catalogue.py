@@ -2,13 +2,15 @@
 
 import importlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NetworkError
+from pipeline.facts import version
+from stages.nets.foreign import foreign, is_foreign
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +53,7 @@ class NetSpec:
     """All that is needed to build a network again and to feed it."""
 
     net: str
-    """Name in the catalogue."""
+    """Name in the catalogue, or of a network from outside it (`stages.nets.foreign`)."""
     classes: int
     """Number of output classes."""
     args: Mapping[str, Any]
@@ -60,10 +62,19 @@ class NetSpec:
     """Mean of R, G, B on the 0..1 scale."""
     std: Triple
     """Standard deviation of R, G, B on the 0..1 scale."""
+    taps: Mapping[str, str] = field(default_factory=dict)
+    """Name of a tap to the path of the module whose output it is, beside the network's own taps."""
+    tap_stride: int | None = None
+    """Pixels of the image for each cell of those maps; None leaves them on their own grids."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return asdict(self) | {"args": dict(self.args), "mean": list(self.mean), "std": list(self.std)}
+        return asdict(self) | {
+            "args": dict(self.args),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "taps": dict(self.taps),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "NetSpec":
@@ -76,6 +87,8 @@ class NetSpec:
             args=dict(values["args"]),
             mean=(red, green, blue),
             std=(red_std, green_std, blue_std),
+            taps=dict(values["taps"]),
+            tap_stride=values["tap_stride"],
         )
 
 
@@ -87,22 +100,38 @@ def names() -> tuple[str, ...]:
 def entry_of(net: str) -> Entry:
     """The entry of a network; NetworkError that offers the nearest names when there is none."""
     if net not in CATALOGUE:
-        nearest = get_close_matches(net, CATALOGUE, n=3, cutoff=0.4) or names()
-        raise NetworkError(f"no network is called {net!r}; did you mean {', '.join(nearest)}?")
+        close = get_close_matches(net, CATALOGUE, n=3, cutoff=0.4) or names()
+        raise NetworkError(
+            f"no network is called {net!r}; did you mean {', '.join(close)}? "
+            "Others go by torchvision:NAME, smp:NAME or module:function"
+        )
     return CATALOGUE[net]
 
 
-def module_of(net: str, args: Iterable[str] = ()) -> str:
-    """Dotted module that builds the network; NetworkError for an unknown name, or for an argument it does not take."""
+def modules_of(net: str, args: Mapping[str, Any]) -> tuple[str, ...]:
+    """Dotted modules that build the network.
+
+    NetworkError for an unknown name; for a network of the catalogue also for an argument that it does not take.
+    """
+    if is_foreign(net):
+        outside = foreign(net)
+        return (f"stages.nets.{outside.builder}", *outside.code)
     entry = entry_of(net)
-    unknown = [name for name in args if name not in entry.accepts]
-    if unknown:
-        raise NetworkError(f"{net} takes no argument {unknown[0]!r}; it takes {', '.join(entry.accepts)}")
-    return entry.module
+    for name, value in args.items():
+        if name not in entry.accepts:
+            raise NetworkError(f"{net} takes no argument {name!r}; it takes {', '.join(entry.accepts)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise NetworkError(f"{net}: argument {name} is {value!r}; give a number")
+    return (entry.module,)
 
 
 def choice(net: str) -> dict[str, Any]:
-    """What a network's name stands for, as plain values; the arguments it would accept change nothing."""
+    """What a network's name stands for, as plain values; the arguments it would accept change nothing.
+
+    For a network of an installed package that is the package's version, since its code is not ours to hash.
+    """
+    if is_foreign(net):
+        return {"versions": {package: version(package) for package in foreign(net).packages}}
     entry = asdict(entry_of(net))
     del entry["accepts"]
     return entry
@@ -115,7 +144,28 @@ def build(net: str, classes: int, **args: Any) -> "nn.Module":
     its `tap_channels`, and `aux` while it trains and has an `aux_head`.
     NetworkError for an unknown name or an argument that the network does not take.
     """
-    entry = entry_of(net)
-    builder = getattr(importlib.import_module(module_of(net, args)), entry.builder)
-    network: nn.Module = builder(classes, **entry.args, **args)
+    module = importlib.import_module(modules_of(net, args)[0])
+    network: nn.Module
+    if is_foreign(net):
+        outside = foreign(net)
+        network = getattr(module, outside.builder)(classes, outside.reference, **args)
+    else:
+        entry = entry_of(net)
+        network = getattr(module, entry.builder)(classes, **entry.args, **args)
     return network
+
+
+def build_unfilled(net: str, classes: int, args: Mapping[str, Any]) -> "nn.Module":
+    """The network for whoever brings its weights or reads its shapes alone: torch's generator stays as it is.
+
+    A network of the catalogue comes on the meta device. One from outside comes on the CPU, since it may hold tensors
+    that no weights file has; what would only download its first weights is left out.
+    """
+    import torch
+
+    if not is_foreign(net):
+        with torch.device("meta"):
+            return build(net, classes, **args)
+    needed = {name: value for name, value in args.items() if name not in foreign(net).start_args}
+    with torch.random.fork_rng(devices=[]):
+        return build(net, classes, **needed)

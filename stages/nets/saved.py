@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
-from stages.nets.catalogue import NetSpec, build
+from stages.nets.catalogue import NetSpec, build_unfilled
+from stages.nets.keys import fill, own_state
 
 MODEL = "model.safetensors"
 CONFIG = "config.json"
+CONTIGUOUS = torch.contiguous_format
 
 
 def save_net(folder: Path, net: nn.Module, spec: NetSpec) -> None:
@@ -25,13 +27,15 @@ def save_net(folder: Path, net: nn.Module, spec: NetSpec) -> None:
 
 
 def save_weights(folder: Path, net: nn.Module) -> None:
-    """Write a module's parameters and buffers as model.safetensors."""
+    """Write a module's parameters and buffers as model.safetensors, by the names that the module's author gave them."""
+    # Cloned, since safetensors refuses tensors that share memory, as tied layers do.
+    state = {key: value.detach().cpu().clone(memory_format=CONTIGUOUS) for key, value in own_state(net).items()}
     # No metadata entries: safetensors does not order them, and equal weights should be equal files.
-    save_file({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}, folder / MODEL)
+    save_file(state, folder / MODEL)
 
 
 def load_net(folder: Path) -> tuple[nn.Module, NetSpec]:
-    """The network of `save_net`, on the CPU, in eval mode.
+    """The network of `save_net`, on the CPU, in eval mode. One named by `module:function` runs that code.
 
     WeightsError when a file is missing or unreadable, or any key or shape differs from the network's.
     """
@@ -43,14 +47,15 @@ def load_net(folder: Path) -> tuple[nn.Module, NetSpec]:
             f"{folder / CONFIG} does not describe a network ({type(error).__name__}: {error}); "
             "give a folder that a trained network lies in"
         ) from None
-    with torch.device("meta"):
-        net = build(spec.net, spec.classes, **spec.args)
+    net = build_unfilled(spec.net, spec.classes, spec.args)
     if not has_aux:
         net.aux_head = None  # type: ignore[assignment]
     state = _read_state(folder / MODEL)
-    _check_fit(folder / MODEL, state, net.state_dict())
+    _check_fit(folder / MODEL, state, own_state(net))
+    if any(parameter.is_meta for parameter in net.parameters()):
+        net.to_empty(device="cpu")
     # Copied, not assigned: tensors mapped from the file lie unaligned, which changes results in the last bit.
-    net.to_empty(device="cpu").load_state_dict(state, strict=True)
+    fill(net, state)
     return net.eval(), spec
 
 

@@ -3,18 +3,42 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
-from stages.nets.catalogue import entry_of
+from stages.nets.keys import fill, own_modules, own_state, prefix
+from stages.nets.weights_source import read_source
 
-BACKBONE = "backbone."
 COUNTER = "num_batches_tracked"
+"""Batch norms count with it where they have no momentum; ours all have one, and many files lack it."""
+
+Policy = Literal["exact", "matching"]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How keys of a weights file become keys of a network: `drop` off the front, `add` in its place."""
+
+    drop: str
+    add: str
+
+    def __call__(self, key: str) -> str | None:
+        """The network's key; None for a key without `drop`."""
+        return self.add + key.removeprefix(self.drop) if key.startswith(self.drop) else None
+
+
+NAMINGS = (
+    Naming("", ""),
+    Naming("", "backbone."),
+    Naming("", "encoder."),
+    Naming("", "encoder.model."),
+    Naming("features.", "backbone."),
+)
+"""The network's own names; a backbone by itself, as torchvision names it, in the catalogue's networks and
+torchvision's, in segmentation_models_pytorch's and its encoders from timm; a MobileNet's layers, which torchvision's
+segmentation networks hold without their first word."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +47,11 @@ class WeightsReport:
 
     source: str
     """File name or download address."""
+    policy: Policy
+    part: str
+    """Prefix of the part of the network that the source is for, e.g. `backbone.`; empty for all of it."""
+    share: float
+    """Share of that part's parameters that were filled, 0..1."""
     loaded: tuple[str, ...]
     """Keys of the network that were filled."""
     skipped: Mapping[str, str]
@@ -38,63 +67,92 @@ class WeightsReport:
             "initial": list(self.initial),
         }
 
-    def summary(self) -> str:
-        """One line, with the first skipped key and its reason."""
-        line = f"{self.source}: {len(self.loaded)} keys loaded, {len(self.skipped)} skipped"
+    def lines(self) -> list[str]:
+        """What was loaded, what was skipped, and what stays initial, for a log: one line each, the latter by module."""
+        part = f"{self.part.rstrip('.')}'s" if self.part else "its"
+        said = [
+            f"{self.source}: {len(self.loaded)} keys loaded, {100 * self.share:.2f} % of {part} parameters "
+            f"(weights_policy {self.policy})"
+        ]
         if self.skipped:
             key, reason = next(iter(self.skipped.items()))
-            line += f" (first {key}: {reason})"
-        return f"{line}; {len(self.initial)} keys of the network stay at initialisation"
+            said.append(f"{len(self.skipped)} keys of {self.source} not used, first {key}: {reason}")
+        if self.initial:
+            said.append(f"{len(self.initial)} keys stay at initialisation: {', '.join(modules_of_keys(self.initial))}")
+        return said
 
 
-def load_weights(net: nn.Module, source: Path | Literal["torchvision"], net_name: str) -> WeightsReport:
-    """Fill `net` in place from a safetensors file, or from torchvision's ImageNet weights of its backbone.
+def modules_of_keys(keys: tuple[str, ...]) -> list[str]:
+    """`backbone.conv1 (3), head (2)`: the keys counted by the first two words of their module's path."""
+    counts: dict[str, int] = {}
+    for key in keys:
+        path = ".".join(key.split(".")[:-1][:2]) or key
+        counts[path] = counts.get(path, 0) + 1
+    return [f"{path} ({count})" for path, count in counts.items()]
 
-    A key of the source is the network's own key, or a key of the backbone under torchvision's name. A tensor
-    is skipped, with the reason, when the network has no such key or another shape; a batch norm is skipped
-    with its convolution. WeightsError when the source cannot be read or downloaded, or nothing in it fits.
+
+def load_weights(
+    net: nn.Module, source: Path | str, net_name: str, policy: Policy = "exact", min_share: float = 0.9
+) -> WeightsReport:
+    """Fill `net` in place from a safetensors file, or from weights that torchvision publishes.
+
+    `source` is a path, `torchvision` for the ImageNet weights of the network's backbone, or `torchvision:ENUM`. A key
+    of the source is the network's own, or a backbone's by itself; that naming of `NAMINGS` holds under which the most
+    keys fit.
+
+    `exact`: every key of both, counters aside, has its like in the other, in the same shape. `matching`: a tensor is
+    skipped, with the reason, where the network has no such key or another shape, a batch norm with its convolution;
+    of the parameters (numbers, not keys) in the part of the network that the naming points at, `min_share` are filled.
+    WeightsError where a policy is not met, and for a source that cannot be read or downloaded. The network is then as
+    it was.
     """
-    name, state = _downloaded(net_name) if source == "torchvision" else _read(Path(source))
-    own = net.state_dict()
-    chosen = {key: _own_key(key, own) for key in state}
+    name, state = read_source(source, net_name)
+    own = own_state(net)
+    naming = max(NAMINGS, key=lambda each: sum(each(key) in own for key in state))
+    chosen = {key: own_key if (own_key := naming(key)) in own else None for key in state}
     skipped = {key: reason for key in state if (reason := _misfit(state[key], chosen[key], own))}
     skipped = dict(sorted((skipped | _orphans(net, chosen, skipped)).items()))
     taken = {own_key: state[key] for key, own_key in chosen.items() if own_key and key not in skipped}
-    if not taken:
-        examples = "; ".join(f"{key}: {reason}" for key, reason in list(skipped.items())[:3])
-        raise WeightsError(
-            f"nothing in {name} fits {net_name} ({examples}); give weights of the same backbone and width"
-        )
-    net.load_state_dict(taken, strict=False)
     initial = tuple(key for key in own if key not in taken and not key.endswith(COUNTER))
-    return WeightsReport(name, tuple(taken), skipped, initial)
+    share = _share(net, naming.add, taken)
+    report = WeightsReport(name, policy, naming.add, share, tuple(taken), skipped, initial)
+    _enforce(report, net_name, min_share)
+    fill(net, taken)
+    return report
 
 
-def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    try:
-        return path.name, load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {path} as safetensors: {error}; check the path and the format") from None
+def _enforce(report: WeightsReport, net_name: str, min_share: float) -> None:
+    """WeightsError where the report breaks its policy."""
+    if not report.loaded:
+        examples = "; ".join(f"{key}: {reason}" for key, reason in list(report.skipped.items())[:3])
+        raise WeightsError(
+            f"nothing in {report.source} fits {net_name} ({examples}); give weights of the same backbone and width"
+        )
+    faults = [f"{key}: {reason}" for key, reason in report.skipped.items() if not key.endswith(COUNTER)]
+    if report.policy == "exact" and (faults or report.initial):
+        missing = [f"{key} is not in it" for key in report.initial]
+        raise WeightsError(
+            f"{report.source} is not exactly {net_name}: {len(faults)} of its keys do not fit, {len(missing)} are "
+            f"missing ({'; '.join([*faults[:2], *missing[:2]])}); weights_policy = 'matching' takes what fits"
+        )
+    if report.share < min_share:
+        part = f"{report.part.rstrip('.')} of {net_name}" if report.part else net_name
+        raise WeightsError(
+            f"{report.source} fills only {100 * report.share:.1f} % of the parameters in the {part}, and "
+            f"weights_min_share is {min_share:g} (first missing: {', '.join(_missing(report)[:3])}); "
+            "give weights of the same backbone and width, or lower weights_min_share"
+        )
 
 
-def _downloaded(net_name: str) -> tuple[str, dict[str, Tensor]]:
-    """torchvision's weights, downloaded or cached; the hash is checked and only tensors are unpickled."""
-    from torchvision.models import get_model_weights  # type: ignore[import-untyped]
-
-    backbone = entry_of(net_name).torchvision
-    if backbone is None:
-        raise WeightsError(f"torchvision has no weights for {net_name}; give a safetensors file or train from scratch")
-    # V1 by name: DEFAULT moves between releases of torchvision.
-    weights = get_model_weights(backbone)["IMAGENET1K_V1"]
-    try:
-        return weights.url, weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"cannot get {weights.url}: {reason}; give a safetensors file instead") from None
+def _missing(report: WeightsReport) -> list[str]:
+    return [key for key in report.initial if key.startswith(report.part)]
 
 
-def _own_key(key: str, own: Mapping[str, Tensor]) -> str | None:
-    return next((candidate for candidate in (key, BACKBONE + key) if candidate in own), None)
+def _share(net: nn.Module, part: str, taken: Mapping[str, Tensor]) -> float:
+    """Share of the numbers in the part's parameters whose keys are taken."""
+    sizes = {key.removeprefix(prefix(net)): parameter.numel() for key, parameter in net.named_parameters()}
+    sizes = {key: size for key, size in sizes.items() if key.startswith(part)}
+    return sum(size for key, size in sizes.items() if key in taken) / max(1, sum(sizes.values()))
 
 
 def _misfit(tensor: Tensor, own_key: str | None, own: Mapping[str, Tensor]) -> str | None:
@@ -120,7 +178,7 @@ def _orphans(net: nn.Module, chosen: Mapping[str, str | None], skipped: Mapping[
 def _convolution_of(net: nn.Module) -> dict[str, str]:
     """Each batch norm to the convolution before it in order of registration, each convolution to itself."""
     owners, last = {}, ""
-    for name, module in net.named_modules():
+    for name, module in own_modules(net).items():
         if isinstance(module, nn.Conv2d):
             last = owners[name] = name
         elif isinstance(module, nn.BatchNorm2d):

@@ -12,13 +12,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, Sample, images_root
 from stages.datasets.pixels import read_fitted_image
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
+from stages.nets.taps import add_taps
 from stages.training.device import memory_format
 from stages.training.loop import train
 from stages.training.start import place
@@ -47,8 +47,7 @@ def feature_readout(
     """Read-out over the teacher's tap, and that tap's grid for an image of `size_px`."""
     net, spec = load_net(teacher)
     net = place(net, config, device).eval().requires_grad_(False)
-    if config.tap not in net.tap_channels:
-        raise TrainingError(f"position.tap: {spec.net} has no tap {config.tap!r}, only {list(net.tap_channels)}")
+    add_taps(net, spec, [config.tap], size_px)
     normalise = Normalise(spec.mean, spec.std).to(device)
 
     def maps(images_NHWC: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec, build
 from stages.nets.config import NetConfig
+from stages.nets.trial import try_out
 from stages.nets.weights import load_weights
 from stages.training.augment import Augmentation
 from stages.training.config import OptimiserConfig, TrainingConfig
@@ -21,16 +22,22 @@ from stages.training.device import memory_format
 from stages.training.loader import Batch, training_batches
 
 
-def build_net(ctx: Context, config: NetConfig, classes: int, seed: int) -> tuple[nn.Module, NetSpec]:
-    """The network of a recipe, initialised from `seed`, with its weights loaded and reported key by key."""
-    spec = config.spec(classes)
-    torch.manual_seed(seed)
-    net = build(spec.net, spec.classes, **spec.args)
+def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingConfig) -> tuple[nn.Module, NetSpec]:
+    """The network of a recipe on the device, initialised from the seed, with its weights reported key by key.
+
+    It has been tried at the sizes that it will be fed, in training and on whole images.
+    """
+    spec = config.spec(len(index.classes))
+    torch.manual_seed(training.seed)
+    net = build(spec.net, spec.classes, **spec.args).to(ctx.device)
+    crop_px = training.crop_px if training.iterations else None
+    try_out(net, spec, index.size_px, crop_px, batch=min(training.batch, 2))
     if config.weights is None:
-        ctx.log(f"{spec.net}: random initialisation, seed {seed}")
+        ctx.log(f"{spec.net}: random initialisation, seed {training.seed}")
         return net, spec
-    report = load_weights(net, config.weights, spec.net)
-    ctx.log(report.summary())
+    report = load_weights(net, config.weights, spec.net, config.weights_policy, config.weights_min_share)
+    for line in report.lines():
+        ctx.log(line)
     (ctx.work / "weights_report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return net, spec
 
