@@ -137,7 +137,7 @@ def choice(net: str) -> dict[str, Any]:
     return entry
 
 
-def build(net: str, classes: int, **args: Any) -> "nn.Module":
+def build(net: str, classes: int, /, **args: Any) -> "nn.Module":
     """A new network in training mode, initialised from torch's global generator.
 
     It maps normalised float images N x 3 x H x W to a dict of N x C x h x w maps: `logits`, the taps named in

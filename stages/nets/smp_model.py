@@ -16,7 +16,7 @@ TIMM = "tu-"
 """Prefix by which segmentation_models_pytorch takes an encoder from timm."""
 
 
-def smp_model(classes: int, reference: str, **args: Any) -> Wrapped:
+def smp_model(classes: int, reference: str, /, **args: Any) -> Wrapped:
     """The architecture `reference`, initialised at random unless `encoder_weights` asks for a download."""
     import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
 

@@ -12,7 +12,7 @@ FIXED = {
 }
 
 
-def torchvision_model(classes: int, reference: str, **args: Any) -> Wrapped:
+def torchvision_model(classes: int, reference: str, /, **args: Any) -> Wrapped:
     """The network `reference`, initialised at random; `aux_loss = true` gives it torchvision's auxiliary classifier.
 
     torchvision itself would download ImageNet weights for the backbone: here nothing is downloaded unasked.

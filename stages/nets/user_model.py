@@ -15,7 +15,7 @@ CLASSES_NAMES = ("classes", "num_classes", "n_classes")
 """Parameters under which a builder may take the number of classes."""
 
 
-def user_model(classes: int, reference: str, **args: Any) -> Wrapped:
+def user_model(classes: int, reference: str, /, **args: Any) -> Wrapped:
     """The nn.Module that `module:function` gives for `args` and the number of classes.
 
     The number goes to the parameter named `classes`, `num_classes` or `n_classes`; a builder that has none of them is
@@ -23,6 +23,8 @@ def user_model(classes: int, reference: str, **args: Any) -> Wrapped:
     """
     builder = imported(reference)
     parameter = classes_parameter(builder)
+    if parameter in args:
+        raise NetworkError(f"{reference}: args.{parameter} is not the recipe's to give: the data decides it")
     settings = ({parameter: classes} if parameter else {}) | args
     return Wrapped(reference, construct(reference, builder, settings), classes)
 

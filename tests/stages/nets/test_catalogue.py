@@ -5,18 +5,18 @@ import sys
 import pytest
 
 from pipeline.errors import NetworkError
-from stages.nets.catalogue import NORMALISATIONS, NetSpec, build, module_of, names
+from stages.nets.catalogue import NORMALISATIONS, NetSpec, build, modules_of, names
 
 
 def test_every_name_has_a_module_and_is_built_lazily() -> None:
     code = (
-        "import sys; from stages.nets.catalogue import module_of, names; "
-        "[module_of(name) for name in names()]; print('torch' in sys.modules)"
+        "import sys; from stages.nets.catalogue import modules_of, names; "
+        "[modules_of(name, {}) for name in names()]; print('torch' in sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
-    assert module_of("pspnet_resnet18") == "stages.nets.pspnet_resnet"
-    assert module_of("espnet") != module_of("pspnet_mobilenet_v2")
+    assert modules_of("pspnet_resnet18", {}) == ("stages.nets.pspnet_resnet",)
+    assert modules_of("espnet", {}) != modules_of("pspnet_mobilenet_v2", {})
 
 
 def test_the_networks_of_the_paper_are_there() -> None:
@@ -29,7 +29,7 @@ def test_the_networks_of_the_paper_are_there() -> None:
 
 def test_an_unknown_name_offers_the_nearest() -> None:
     with pytest.raises(NetworkError, match=r"'pspnet_resnet8'.*pspnet_resnet18"):
-        module_of("pspnet_resnet8")
+        modules_of("pspnet_resnet8", {})
     with pytest.raises(NetworkError, match="espnet"):
         build("qqq", 19)
 
@@ -39,6 +39,8 @@ def test_an_unknown_argument_names_the_accepted_ones() -> None:
         build("espnet", 19, width=0.5)
     with pytest.raises(NetworkError, match=r"pspnet_resnet18 takes no argument 'depth'; it takes width"):
         build("pspnet_resnet18", 19, depth=34)
+    with pytest.raises(NetworkError, match=r"pspnet_resnet18: argument width is 'half'; give a number"):
+        modules_of("pspnet_resnet18", {"width": "half"})
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def resnet18_file(tmp_path: Path) -> Path:
 def test_imagenet_mobilenet_v2_fills_the_whole_backbone(shared: Path) -> None:
     path = shared / "weights" / "mobilenet_v2_imagenet.safetensors"
     net = build("pspnet_mobilenet_v2", 19)
-    report = load_weights(net, path, "pspnet_mobilenet_v2")
+    report = load_weights(net, path, "pspnet_mobilenet_v2", "matching")
     backbone = {key for key in net.state_dict() if key.startswith("backbone.")}
     assert set(report.loaded) == backbone
     assert {key.split(".")[0] for key in report.initial} == {"pyramid", "head"}
@@ -39,7 +39,7 @@ def test_a_deep_stem_takes_what_fits_and_says_what_not(resnet18_file: Path) -> N
     torch.manual_seed(0)
     net = build("pspnet_resnet18", 19)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    report = load_weights(net, resnet18_file, "pspnet_resnet18")
+    report = load_weights(net, resnet18_file, "pspnet_resnet18", "matching")
     assert report.skipped["conv1.weight"] == "shape (64, 3, 7, 7), the network's is (64, 3, 3, 3)"
     assert "shape" in report.skipped["layer1.0.conv1.weight"]
     assert report.skipped["fc.bias"] == "the network has no such key"
@@ -60,18 +60,23 @@ def test_a_deep_stem_takes_what_fits_and_says_what_not(resnet18_file: Path) -> N
 
 
 def test_report_is_plain_and_short(resnet18_file: Path) -> None:
-    report = load_weights(build("pspnet_resnet18", 19), resnet18_file, "pspnet_resnet18")
+    report = load_weights(build("pspnet_resnet18", 19), resnet18_file, "pspnet_resnet18", "matching")
     values = json.loads(json.dumps(report.to_json()))
     assert values["source"] == "resnet18.safetensors"
     assert values["loaded"] == list(report.loaded) and values["skipped"] == report.skipped
-    assert "\n" not in report.summary()
-    assert report.summary().startswith("resnet18.safetensors: 108 keys loaded, 14 skipped (first bn1.bias: its")
+    taken, skipped, initial = report.lines()
+    assert taken == (
+        "resnet18.safetensors: 108 keys loaded, 98.28 % of backbone's parameters (weights_policy matching)"
+    )
+    assert skipped.startswith("14 keys of resnet18.safetensors not used, first bn1.bias: its convolution backbone.conv1")
+    assert initial.startswith("60 keys stay at initialisation: backbone.conv1 (1), backbone.bn1 (4)")
+    assert "head (2)" in initial
 
 
 def test_own_keys_start_another_class_count(tmp_path: Path) -> None:
     source, net = (build("pspnet_resnet18", classes, width=0.125) for classes in (5, 7))
     save_file(source.state_dict(), tmp_path / "own.safetensors")
-    report = load_weights(net, tmp_path / "own.safetensors", "pspnet_resnet18")
+    report = load_weights(net, tmp_path / "own.safetensors", "pspnet_resnet18", "matching")
     classifiers = {f"{layer}.{kind}" for layer in ("head", "aux_head.4") for kind in ("weight", "bias")}
     assert set(report.skipped) == set(report.initial) == classifiers
     assert torch.equal(net.pyramid.fuse[0].weight, source.pyramid.fuse[0].weight)
@@ -81,7 +86,7 @@ def test_nothing_fits(resnet18_file: Path) -> None:
     net = build("espnet", 19)
     before = {key: value.clone() for key, value in net.state_dict().items()}
     with pytest.raises(WeightsError, match=r"nothing in resnet18\.safetensors fits espnet \(bn1\.") as caught:
-        load_weights(net, resnet18_file, "espnet")
+        load_weights(net, resnet18_file, "espnet", "matching")
     assert "\n" not in str(caught.value)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
@@ -90,16 +95,16 @@ def test_counters_alone_are_no_fit(tmp_path: Path) -> None:
     narrow = build("pspnet_resnet18", 19, width=0.125)
     save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "wide.safetensors")
     with pytest.raises(WeightsError, match="of the same backbone and width"):
-        load_weights(narrow, tmp_path / "wide.safetensors", "pspnet_resnet18")
+        load_weights(narrow, tmp_path / "wide.safetensors", "pspnet_resnet18", "matching")
 
 
 def test_a_file_that_is_not_there_or_no_safetensors(tmp_path: Path) -> None:
     net = build("espnet", 19)
     with pytest.raises(WeightsError, match=r"absent\.safetensors"):
-        load_weights(net, tmp_path / "absent.safetensors", "espnet")
+        load_weights(net, tmp_path / "absent.safetensors", "espnet", "matching")
     (tmp_path / "text.safetensors").write_text("weights")
     with pytest.raises(WeightsError, match=r"text\.safetensors as safetensors"):
-        load_weights(net, tmp_path / "text.safetensors", "espnet")
+        load_weights(net, tmp_path / "text.safetensors", "espnet", "matching")
 
 
 class Downloads:
@@ -128,7 +133,7 @@ def test_torchvision_weights_are_fetched(downloads: Downloads) -> None:
     source = get_model("mobilenet_v2", weights=None).state_dict()
     address = downloads.offer(source)
     net = build("pspnet_mobilenet_v2", 19)
-    report = load_weights(net, "torchvision", "pspnet_mobilenet_v2")
+    report = load_weights(net, "torchvision", "pspnet_mobilenet_v2", "matching")
     assert report.source == address
     assert set(report.loaded) == {key for key in net.state_dict() if key.startswith("backbone.")}
     assert torch.equal(net.backbone.features[17].conv[2].weight, source["features.17.conv.2.weight"])
@@ -137,14 +142,14 @@ def test_torchvision_weights_are_fetched(downloads: Downloads) -> None:
 def test_a_download_with_another_hash_is_refused(downloads: Downloads) -> None:
     downloads.offer(get_model("mobilenet_v2", weights=None).state_dict(), digest="00000000")
     with pytest.raises(WeightsError, match=r"invalid hash value .*; give a safetensors file") as caught:
-        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2")
+        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2", "matching")
     assert "\n" not in str(caught.value)
 
 
 def test_a_download_that_runs_code_is_refused(downloads: Downloads) -> None:
     downloads.offer({"features.0.0.weight": Path("code")})
     with pytest.raises(WeightsError, match="Weights only load failed") as caught:
-        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2")
+        load_weights(build("pspnet_mobilenet_v2", 19), "torchvision", "pspnet_mobilenet_v2", "matching")
     assert "\n" not in str(caught.value)
 
 
@@ -152,9 +157,9 @@ def test_a_server_that_does_not_answer(downloads: Downloads) -> None:
     address = downloads.offer({})
     (downloads.folder / address.rpartition("/")[2]).unlink()
     with pytest.raises(WeightsError, match=r"cannot get file:.*; give a safetensors file"):
-        load_weights(build("pspnet_resnet18", 19), "torchvision", "pspnet_resnet18")
+        load_weights(build("pspnet_resnet18", 19), "torchvision", "pspnet_resnet18", "matching")
 
 
 def test_torchvision_has_no_espnet() -> None:
     with pytest.raises(WeightsError, match="torchvision has no weights for espnet; give"):
-        load_weights(build("espnet", 19), "torchvision", "espnet")
+        load_weights(build("espnet", 19), "torchvision", "espnet", "matching")
