@@ -142,7 +142,8 @@ def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Laye
     """Layers of one forward pass by name."""
     auxiliary = set(net.aux_head.modules()) if net.aux_head is not None else set()
     layers = {
-        name: _layer(name.removeprefix(prefix(net)), module, module in auxiliary) for name, module in net.named_modules()
+        name: _layer(name.removeprefix(prefix(net)), module, module in auxiliary)
+        for name, module in net.named_modules()
     }
     running: list[Layer] = []
     images_NCHW = torch.zeros(batch, 3, *size_px, device=next(net.parameters()).device)

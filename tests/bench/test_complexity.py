@@ -150,6 +150,10 @@ def test_command_prints_one_json_object() -> None:
         ("--net pspnet_resnet18 --classes 0", "--classes"),
         ("--net espnet --width 0.5", "width"),
         ("--size 64x64", "--net"),
+        ("--net espnet --table", "--table"),
+        ("--net espnet --update README.md", "--update"),
+        ("--net espnet --arg width", "NAME=VALUE"),
+        ("--net torchvision:fcn_resnet5", "fcn_resnet50"),
         ("--net pspnet_resnet18 --sise 64x64", "--size"),
     ],
 )
@@ -170,6 +174,47 @@ def test_table_shows_layers_and_both_conventions(capsys: pytest.CaptureFixture[s
     assert "31,524,783,488 Conv2d MACs" in text
     assert "1x32x256x512" in text
     assert text.rstrip("\n") == table(complexity("pspnet_resnet18", 19, SIZE_PX, {"width": 0.5}))
+
+
+def test_networks_from_outside_are_counted_under_their_own_names() -> None:
+    """torchvision prints 11,029,328 parameters with 21 classes; its auxiliary head holds 10 x 40 x 9 + 20 + 11 x 21."""
+    net = "torchvision:deeplabv3_mobilenet_v3_large"
+    cost = complexity(net, 21, (64, 64), {"aux_loss": True})
+    assert cost["params_with_aux"] == 11_029_328
+    assert cost["params_with_aux"] - cost["params"] == 10 * 40 * 9 + 20 + 11 * 21
+    names = [layer["name"] for layer in cost["layers"]]
+    assert (
+        "backbone.0.0" in names and [layer["name"] for layer in cost["layers"] if layer["aux"]][0] == "aux_classifier.0"
+    )
+
+
+class Attention(nn.Module):
+    """Fused attention of 2 heads over the cells of the image, and no auxiliary head."""
+
+    aux_head = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Conv2d(3, 24, 1, bias=False)
+
+    def forward(self, images_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
+        query, key, value = self.qkv(images_NCHW).flatten(2).view(-1, 3, 2, 4, 15).transpose(-1, -2).unbind(1)
+        return {"logits": nn.functional.scaled_dot_product_attention(query, key, value)}
+
+
+def test_attention_costs_two_products_on_either_device() -> None:
+    with torch.device("meta"):
+        meta = Attention()
+    for net in (Attention(), meta):
+        assert count(net, (3, 5)).macs("matmul") == 2 * (2 * 15 * 15 * 4)
+
+
+def test_a_size_that_a_network_cannot_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "narrow_nets.py").write_text("import torch\ndef even(classes): return torch.nn.Conv2d(3, classes, 9)\n")
+    monkeypatch.chdir(tmp_path)
+    assert complexity("narrow_nets:even", 4, (9, 9))["macs"] == 3 * 9 * 9 * 4
+    with pytest.raises(NetworkError, match=r"narrow_nets:even with \{\} cannot take 8x9: RuntimeError: .*; change"):
+        complexity("narrow_nets:even", 4, (8, 9))
 
 
 def test_size_is_height_by_width() -> None:

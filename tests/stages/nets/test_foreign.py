@@ -28,7 +28,9 @@ def test_torchvisions_networks_by_name() -> None:
         assert foreign(f"torchvision:{name}").reference == name
     assert modules_of("torchvision:fcn_resnet50", {"aux_loss": True}) == ("stages.nets.torchvision_model",)
     assert choice("torchvision:fcn_resnet50")["versions"]["torchvision"]
-    with pytest.raises(NetworkError, match=r"no network torchvision:lraspp_mobilenet: did you mean 'lraspp_mobilenet_v3"):
+    with pytest.raises(
+        NetworkError, match=r"no network torchvision:lraspp_mobilenet: did you mean 'lraspp_mobilenet_v3"
+    ):
         foreign("torchvision:lraspp_mobilenet")
 
 

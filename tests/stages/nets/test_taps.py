@@ -78,7 +78,12 @@ def test_gradients_flow_through_a_tap_and_nothing_enters_the_state(own_nets: Pat
         ("own_nets:Small", "a", {"taps": {"a": "bod"}}, "no module 'bod' for tap 'a'"),
         ("torchvision:lraspp_mobilenet_v3_large", "backbone", {}, "module backbone gives a .*Dict.*a module inside it"),
         ("own_nets:Tied", "again.none", {}, "no tap or module 'again.none'"),
-        ("pspnet_resnet18", "pyramids", {"width": 0.125}, "own taps are logits, backbone, pyramid.*did you mean pyramid"),
+        (
+            "pspnet_resnet18",
+            "pyramids",
+            {"width": 0.125},
+            "own taps are logits, backbone, pyramid.*did you mean pyramid",
+        ),
     ],
 )
 def test_paths_that_give_no_map(own_nets: Path, net: str, wanted: str, settings: Any, told: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torchvision.models import get_model
 from torchvision.models._api import WeightsEnum
 
@@ -68,7 +69,9 @@ def test_report_is_plain_and_short(resnet18_file: Path) -> None:
     assert taken == (
         "resnet18.safetensors: 108 keys loaded, 98.28 % of backbone's parameters (weights_policy matching)"
     )
-    assert skipped.startswith("14 keys of resnet18.safetensors not used, first bn1.bias: its convolution backbone.conv1")
+    assert skipped.startswith(
+        "14 keys of resnet18.safetensors not used, first bn1.bias: its convolution backbone.conv1"
+    )
     assert initial.startswith("60 keys stay at initialisation: backbone.conv1 (1), backbone.bn1 (4)")
     assert "head (2)" in initial
 
@@ -80,6 +83,72 @@ def test_own_keys_start_another_class_count(tmp_path: Path) -> None:
     classifiers = {f"{layer}.{kind}" for layer in ("head", "aux_head.4") for kind in ("weight", "bias")}
     assert set(report.skipped) == set(report.initial) == classifiers
     assert torch.equal(net.pyramid.fuse[0].weight, source.pyramid.fuse[0].weight)
+
+
+def test_exact_takes_the_networks_own_file_and_nothing_else(tmp_path: Path) -> None:
+    source, net, other = (build("pspnet_resnet18", classes, width=0.125) for classes in (5, 5, 7))
+    own = {key: value for key, value in source.state_dict().items() if not key.endswith("num_batches_tracked")}
+    save_file(own, tmp_path / "own.safetensors")
+    report = load_weights(net, tmp_path / "own.safetensors", "pspnet_resnet18")
+    assert (report.policy, report.share, report.initial) == ("exact", 1.0, ())
+    assert torch.equal(net.head.weight, source.head.weight)
+    told = r"own\.safetensors is not exactly pspnet_resnet18: 4 of its keys do not fit, 4 are missing \(aux_head\.4\.bias: sha"
+    with pytest.raises(WeightsError, match=told):
+        load_weights(other, tmp_path / "own.safetensors", "pspnet_resnet18")
+    save_file(own | {"stray": torch.zeros(1)}, tmp_path / "more.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"1 of its keys do not fit, 0 are missing \(stray: the network has no such key"
+    ):
+        load_weights(net, tmp_path / "more.safetensors", "pspnet_resnet18")
+    del own["head.bias"]
+    save_file(own, tmp_path / "less.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"0 of its keys .* 1 are missing \(head.bias is not in it\); weights_policy"
+    ):
+        load_weights(net, tmp_path / "less.safetensors", "pspnet_resnet18")
+
+
+def test_the_share_counts_numbers_of_the_part_that_the_source_is_for(tmp_path: Path) -> None:
+    """Two of three layers of a backbone fit, by far the smaller ones; what lies outside the backbone does not count."""
+    net = nn.Module()
+    net.backbone = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Conv2d(2, 4, 1), nn.Conv2d(4, 80, 1))
+    net.head = nn.Conv2d(80, 500, 1)
+    wide = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Conv2d(2, 4, 1), nn.Conv2d(4, 90, 1))
+    save_file(wide.state_dict(), tmp_path / "wide.safetensors")
+    small, all_of_it = (3 * 2 + 2) + (2 * 4 + 4), (3 * 2 + 2) + (2 * 4 + 4) + (4 * 80 + 80)
+    report = load_weights(net, tmp_path / "wide.safetensors", "net", "matching", min_share=0.04)
+    assert (report.part, report.share) == ("backbone.", small / all_of_it)
+    told = (
+        r"fills only 4\.8 % of the parameters in the backbone of net, .* is 0\.05 \(first missing: backbone\.2\.weight"
+    )
+    before = net.backbone[0].weight.clone()
+    save_file({key: value + 1 for key, value in wide.state_dict().items()}, tmp_path / "wide.safetensors")
+    with pytest.raises(WeightsError, match=told):
+        load_weights(net, tmp_path / "wide.safetensors", "net", "matching", min_share=0.05)
+    assert torch.equal(net.backbone[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("net_name", "args", "backbone", "part"),
+    [
+        ("torchvision:lraspp_mobilenet_v3_large", {}, "mobilenet_v3_large", "backbone."),
+        ("smp:Unet", {"encoder_name": "mobilenet_v2"}, "mobilenet_v2", "encoder."),
+        ("smp:FPN", {"encoder_name": "tu-resnet18"}, "resnet18", "encoder.model."),
+    ],
+)
+def test_a_backbones_file_fills_the_backbone_of_networks_from_outside(
+    net_name: str, args: dict[str, str], backbone: str, part: str, tmp_path: Path
+) -> None:
+    if net_name.startswith("smp:"):
+        pytest.importorskip("segmentation_models_pytorch", reason="needs the extra smp")
+    save_file(get_model(backbone, weights=None).state_dict(), tmp_path / "backbone.safetensors")
+    net = build(net_name, 19, **args)
+    report = load_weights(net, tmp_path / "backbone.safetensors", net_name, "matching")
+    assert (report.part, report.share) == (part, 1.0)
+    assert all(key.startswith(part) for key in report.loaded)
+    key = report.loaded[0]
+    source = load_file(tmp_path / "backbone.safetensors")
+    assert any(torch.equal(net.state_dict()[f"model.{key}"], tensor) for tensor in source.values())
 
 
 def test_nothing_fits(resnet18_file: Path) -> None:
@@ -158,6 +227,28 @@ def test_a_server_that_does_not_answer(downloads: Downloads) -> None:
     (downloads.folder / address.rpartition("/")[2]).unlink()
     with pytest.raises(WeightsError, match=r"cannot get file:.*; give a safetensors file"):
         load_weights(build("pspnet_resnet18", 19), "torchvision", "pspnet_resnet18", "matching")
+
+
+def test_weights_of_torchvision_by_their_full_name(downloads: Downloads) -> None:
+    source = get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None).state_dict()
+    address = downloads.offer(source)
+    net = build("torchvision:lraspp_mobilenet_v3_large", 21)
+    enum = "torchvision:LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1"
+    report = load_weights(net, enum, "torchvision:lraspp_mobilenet_v3_large")
+    assert (report.source, report.share, report.skipped) == (address, 1.0, {})
+    assert torch.equal(net.model.classifier.high_classifier.bias, source["classifier.high_classifier.bias"])
+
+
+def test_unknown_weights_of_torchvision_offer_the_nearest() -> None:
+    with pytest.raises(WeightsError, match=r"no weights 'ResNet18_Weights.IMAGENET1K_V3': .*'ResNet18_Weights.IMAGE"):
+        load_weights(build("espnet", 19), "torchvision:ResNet18_Weights.IMAGENET1K_V3", "espnet")
+
+
+def test_a_network_from_outside_names_its_weights() -> None:
+    with pytest.raises(
+        WeightsError, match=r"no weights for torchvision:fcn.*torchvision:ResNet18_Weights.IMAGENET1K_V1"
+    ):
+        load_weights(nn.Conv2d(3, 3, 1), "torchvision", "torchvision:fcn_resnet50")
 
 
 def test_torchvision_has_no_espnet() -> None:

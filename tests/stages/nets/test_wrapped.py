@@ -79,14 +79,17 @@ def test_torchvisions_auxiliary_classifier_trains_and_stays_behind() -> None:
 
 def test_nothing_is_downloaded_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **settings: Any) -> None:
-        raise AssertionError("a download")
+        raise ValueError("a download")
 
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
-    monkeypatch.setattr("torchvision._internally_replaced_utils.load_state_dict_from_url", refuse)
-    built(("torchvision:fcn_resnet50", {}))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    built(("torchvision:lraspp_mobilenet_v3_large", {}))
     pytest.importorskip("segmentation_models_pytorch", reason="needs the extra smp")
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    build_unfilled("smp:Unet", 3, {"encoder_name": "resnet18", "encoder_weights": "imagenet"})
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", refuse)
+    args = {"encoder_name": "mobilenet_v2", "encoder_weights": "imagenet"}
+    with pytest.raises(NetworkError, match="ValueError: a download"):
+        build("smp:Unet", 3, **args)
+    build_unfilled("smp:Unet", 3, args)
+    build("smp:Unet", 3, encoder_name="mobilenet_v2")
 
 
 @pytest.mark.parametrize("name", ["Small", "anything", "fixed"])
