@@ -140,7 +140,8 @@ def count(net: nn.Module, size_px: tuple[int, int]) -> Complexity:
 
 def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Layer]:
     """Layers of one forward pass by name."""
-    auxiliary = set(net.aux_head.modules()) if net.aux_head is not None else set()
+    head: Any = net.aux_head
+    auxiliary = set(head.modules()) if head is not None else set()
     layers = {
         name: _layer(name.removeprefix(prefix(net)), module, module in auxiliary)
         for name, module in net.named_modules()

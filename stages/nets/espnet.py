@@ -15,6 +15,7 @@ RATES = (1, 2, 4, 8, 16)
 """Dilations of the parallel 3x3 convolutions of one spatial pyramid."""
 
 BN_EPS = 1e-3
+"""The authors' own; the momentum is torch's 0.1, and each PReLU's slope starts at torch's 0.25."""
 
 
 def conv(channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -1,7 +1,10 @@
 """ResNet (He et al. 2016) with a stem of three 3x3 convolutions and dilated last stages: output stride 8.
 
 Keys from `layer1` on are torchvision's. The stem is not torchvision's: its `conv1` is 3x3 and `layer1` reads
-twice as many channels.
+twice as many channels. Batch norms have momentum 0.1 and eps 1e-5, as in torchvision and in the public code of
+Liu et al. 2019.
+
+The paper's teacher (101) and student (18) start from ImageNet, its student at half width from scratch.
 """
 
 from torch import Tensor, nn

@@ -18,7 +18,7 @@ TIMM = "tu-"
 
 def smp_model(classes: int, reference: str, /, **args: Any) -> Wrapped:
     """The architecture `reference`, initialised at random unless `encoder_weights` asks for a download."""
-    import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
+    import segmentation_models_pytorch as smp
 
     name = f"smp:{reference}"
     architecture = getattr(smp, reference)

@@ -33,7 +33,8 @@ class Tap:
 
     def take(self, images_NCHW: Tensor) -> Tensor:
         """The map, at the tap's stride where it has one; the tap is empty again."""
-        map_NChw, self.map = self.map, None
+        map_NChw: Tensor = self.map
+        self.map = None
         if self.stride is None:
             return map_NChw
         size = [math.ceil(length / self.stride) for length in images_NCHW.shape[-2:]]
@@ -49,18 +50,18 @@ def add_taps(net: nn.Module, spec: NetSpec, wanted: Iterable[str], size_px: tupl
     forward of an image of `size_px` (height, width). NetworkError for a path that does not exist, with the nearest
     that do, and for a module that does not give one map N x C x h x w.
     """
-    own = {name for name in (*net.tap_channels, "aux") if name not in spec.taps}
+    widths: dict[str, int] = net.tap_channels  # type: ignore[assignment]
+    own = {name for name in (*widths, "aux") if name not in spec.taps}
     taps = [Tap(name, spec.taps.get(name, name), spec.tap_stride) for name in dict.fromkeys(wanted) if name not in own]
     if not taps:
         return
     modules = own_modules(net)
     for tap in taps:
         if tap.path not in modules:
-            raise NetworkError(unknown_path(net, spec, tap, list(modules)))
+            raise NetworkError(unknown_path(spec, tap, list(widths), list(modules)))
         modules[tap.path].register_forward_hook(tap.keep)
     run_once(net, size_px)
-    widths = {tap.name: width(spec, tap) for tap in taps}
-    net.tap_channels = {**net.tap_channels, **widths}
+    net.tap_channels = widths | {tap.name: width(spec, tap) for tap in taps}  # type: ignore[assignment]
 
     def with_taps(module: nn.Module, inputs: tuple[Tensor], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return outputs | {tap.name: tap.take(inputs[0]) for tap in taps}
@@ -91,14 +92,14 @@ def width(spec: NetSpec, tap: Tap) -> int:
     return found.shape[1]
 
 
-def unknown_path(net: nn.Module, spec: NetSpec, tap: Tap, paths: list[str]) -> str:
+def unknown_path(spec: NetSpec, tap: Tap, own: list[str], paths: list[str]) -> str:
     """What to say of a path that is none of the network's modules."""
     close = get_close_matches(tap.path, paths, n=3, cutoff=0.5)
     outermost = [path for path in paths if "." not in path]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the outermost are {', '.join(outermost)};"
     asked = f"module {tap.path!r} for tap {tap.name!r}" if tap.name in spec.taps else f"tap or module {tap.name!r}"
     return (
-        f"{spec.net} has no {asked}, its own taps are {', '.join(net.tap_channels)}: "
+        f"{spec.net} has no {asked}, its own taps are {', '.join(own)}: "
         f"name one of its modules, e.g. with taps.{tap.name} = PATH: {hint} "
         f"python -m bench.complexity --net {spec.net} lists all"
     )

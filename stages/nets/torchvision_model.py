@@ -17,7 +17,7 @@ def torchvision_model(classes: int, reference: str, /, **args: Any) -> Wrapped:
 
     torchvision itself would download ImageNet weights for the backbone: here nothing is downloaded unasked.
     """
-    from torchvision.models import get_model_builder  # type: ignore[import-untyped]
+    from torchvision.models import get_model_builder
 
     name = f"torchvision:{reference}"
     builder = get_model_builder(reference)

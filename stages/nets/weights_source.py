@@ -45,7 +45,7 @@ def _downloaded(weights: Any) -> tuple[str, dict[str, Tensor]]:
 
 def _imagenet(net_name: str) -> Any:
     """torchvision's first ImageNet weights for a network's backbone."""
-    from torchvision.models import get_model_weights  # type: ignore[import-untyped]
+    from torchvision.models import get_model_weights
 
     backbone = None if is_foreign(net_name) else entry_of(net_name).torchvision
     if backbone is None:

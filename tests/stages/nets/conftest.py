@@ -18,7 +18,10 @@ class Small(nn.Module):
     def __init__(self, n_classes: int, hidden: int = 8) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, hidden, 3, 2, 1), nn.BatchNorm2d(hidden), nn.ReLU(inplace=True), nn.Conv2d(hidden, hidden, 3, 2, 1)
+            nn.Conv2d(3, hidden, 3, 2, 1),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, hidden, 3, 2, 1),
         )
         self.head = nn.Conv2d(hidden, n_classes, 1)
         self.register_buffer("table", torch.arange(float(hidden)).view(1, -1, 1, 1), persistent=False)
