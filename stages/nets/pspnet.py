@@ -1,9 +1,4 @@
-"""PSPNet (Zhao et al. 2017) over a backbone of output stride 8, as Liu et al. 2019 distil it.
-
-Batch norms have momentum 0.1 and eps 1e-5 and LeakyReLUs a slope of 0.01: the defaults of InPlaceABN, with which the
-public code of Liu et al. is written. InPlaceABN scales by |gamma| + eps, these by gamma, so its checkpoints need
-converting.
-"""
+"""PSPNet (Zhao et al. 2017) over a backbone of output stride 8, as Liu et al. 2019 distil it."""
 
 from typing import Protocol
 

@@ -1,6 +1,10 @@
 """Pyramid pooling (Zhao et al. 2017, section 3.2), with each pooling written as two constant matrix products.
 
 Axes: N image, C channel, h and w cells of the features, b bins.
+
+Batch norms have momentum 0.1 and eps 1e-5 and LeakyReLUs a slope of 0.01: the defaults of InPlaceABN, with which the
+public code of Liu et al. 2019 is written. InPlaceABN scales by |gamma| + eps, these by gamma, so its checkpoints need
+converting.
 """
 
 from functools import lru_cache
