@@ -59,7 +59,7 @@ def code(config: Config) -> tuple[str, ...]:
 
 def loading(config: Config) -> tuple[str, ...]:
     """The network's module."""
-    return (module_of(config.student.net, config.student.args),)
+    return modules_of(config.student.net, config.student.args)
 
 
 def choices(config: Config) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def code(config: Config) -> tuple[str, ...]:
 
 def loading(config: Config) -> tuple[str, ...]:
     """The network's module."""
-    return (module_of(config.net, config.args),)
+    return modules_of(config.net, config.args)
 
 
 def choices(config: Config) -> dict[str, Any]:

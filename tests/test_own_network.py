@@ -126,9 +126,12 @@ def test_a_module_of_ones_own_is_teacher_and_student_and_runs_only_in_run(tmp_pa
     assert (made(done, "export.onnx") / "student.fp32.labels.onnx").is_file()
     assert read(made(done, "distill") / "config.json")["net"] == "small_nets:small"
     module.write_text(SMALL_NETS.replace("\nfrom torch", "\nopen('it-ran', 'w')\nfrom torch"))
-    for verb in ("status", "graph"):
-        assert pipeline(verb, tmp_path / "home", cwd=tmp_path, **OWN).returncode == 0
-    assert pipeline("run", tmp_path / "home", "--dry-run", cwd=tmp_path, **OWN).returncode == 0
+    status = json.loads(pipeline("status", tmp_path / "home", "--json", cwd=tmp_path, **OWN).stdout)
+    (teacher,) = [row for row in status if row["stage"] == "teacher"]
+    assert teacher["state"] == "stale" and "code.small_nets" in teacher["reasons"][0]
+    for verb in ("graph", "run", "show"):
+        arguments = {"run": ["--dry-run"], "show": ["data"]}.get(verb, [])
+        assert pipeline(verb, tmp_path / "home", *arguments, cwd=tmp_path, **OWN).returncode == 0
     assert not (tmp_path / "it-ran").exists()
 
 

@@ -86,6 +86,9 @@ def check_function(net: str, module: str, function: str) -> None:
     if spec is None:
         raise NetworkError(f"{net}: no module {module} in this folder or the environment; run where it can be imported")
     if spec.has_location and spec.origin and spec.origin.endswith(".py"):
-        names = defined(Path(spec.origin))
+        try:
+            names = defined(Path(spec.origin))
+        except SyntaxError as error:
+            raise NetworkError(f"{net}: {spec.origin}, line {error.lineno}: {error.msg}") from None
         if names is not None and function not in names:
             raise NetworkError(f"{net}: {spec.origin} defines no {function!r}: {nearest(function, sorted(names))}")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pipeline import recipe
 from stages.nets.config import NetConfig
 
 
@@ -42,6 +43,19 @@ def test_weights_are_a_file_or_published_or_none(said: Any, read: Any) -> None:
 def test_what_is_no_network_is_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         NetConfig(net="espnet", **settings)
+
+
+def test_shipped_recipes_that_load_a_backbone_say_so() -> None:
+    for name in recipe.shipped():
+        configs = recipe.load(name).configs
+        for net in (configs["teacher"], configs["distill"].student):
+            assert net.weights is None or net.weights_policy == "matching", name
+
+
+def test_the_papers_smaller_student_starts_from_scratch() -> None:
+    changes = ["distill.student.args.width=0.5", "distill.student.weights=none"]
+    student = recipe.load("cityscapes-pspnet-r18", changes).configs["distill"].student
+    assert (student.net, student.args, student.weights) == ("pspnet_resnet18", {"width": 0.5}, None)
 
 
 def test_the_spec_carries_what_an_artifact_needs() -> None:

@@ -70,6 +70,12 @@ def test_mistakes_in_a_users_name(own_nets: Path, name: str, told: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_users_module_that_is_no_python(own_nets: Path) -> None:
+    (own_nets / "torn.py").write_text("import torch\ndef small(classes:\n")
+    with pytest.raises(NetworkError, match=r"torn:small: .*torn.py, line 2: '\(' was never closed"):
+        foreign("torn:small")
+
+
 def test_names_that_a_star_import_may_bring_are_left_to_the_run(own_nets: Path) -> None:
     (own_nets / "more.py").write_text("from own_nets import *\n")
     assert foreign("more:Small").code == ("more",)
