@@ -23,13 +23,17 @@ TINY = {
     "position.iterations": "2",
     "position.batch": "2",
     "export.onnx.parity_images": "1",
+    "export.onnx.fp16": "{}",
+    "export.onnx.int8": "{}",
+    "export.onnx.max_miou_drop": "100",
     **{
         f"{stage}.{name}": value
         for stage in ("teacher", "distill")
         for name, value in {"iterations": "2", "batch": "2", "crop_px": "[64, 64]", "workers": "0"}.items()
     },
 }
-"""The quickstart recipe, as small as its networks allow; they learn nothing."""
+"""The quickstart recipe, as small as its networks allow; they learn nothing, so that the labels of rounded forms are
+measured and not judged."""
 
 LRASPP = {
     "distill.student.net": "torchvision:lraspp_mobilenet_v3_large",
@@ -114,8 +118,9 @@ def test_a_librarys_student_goes_from_data_to_the_report(home: Path, student: di
     assert report["models"]["student"]["net"] == student["distill.student.net"]
     assert report["complexity"]["student"]["macs"] > 0
     measured = {row["name"]: row["status"] for row in report["latency"]["rows"] if row["runtime"] != "tensorrt"}
-    assert set(measured.values()) == {"ok"} and len(measured) == 5
-    assert all(file["violations"] == 0 for file in report["parity"]["files"])
+    assert set(measured.values()) == {"ok"} and len(measured) >= 5
+    exported = {file["file"]: file["violations"] for file in report["parity"]["files"]}
+    assert exported["student.fp32.labels.onnx"] == exported["student.fp32.logits.onnx"] == 0
 
 
 def test_a_module_of_ones_own_is_teacher_and_student_and_runs_only_in_run(tmp_path: Path) -> None:
