@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from pipeline.stage import Context, Outputs, StageConfig
+from pipeline.stage import Context, Mark, Outputs, StageConfig
+from stages.losses import methods
 from stages.losses.methods import TermConfig, needs_position, needs_teacher, resolve
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
@@ -16,17 +17,33 @@ if TYPE_CHECKING:
     from stages.training.student import Teacher
 
 VERSION = 1
+SHARE_PICTURE = "gradient_share.png"
+
+
+def part_of_training(ramp: tuple[float, float]) -> tuple[float, float]:
+    """Two shares of the training in order; ValueError otherwise."""
+    if not 0 <= ramp[0] < ramp[1] <= 1:
+        raise ValueError("needs 0 <= start < end <= 1, shares of the iterations")
+    return ramp
 
 
 class TermChange(StageConfig):
-    """What a recipe changes of one term of its method; absent fields keep the method's value."""
+    """What a recipe changes of one term of its method, or a term that it adds; absent fields keep the defaults.
 
-    weight: float | None = Field(None, ge=0)
+    Further fields are the term's options, e.g. `temperature`; stages/losses/catalogue.toml says which it has.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str | None = None
+    """Term of the catalogue, where the name here is another: `channel_wise_features = { kind = "channel_wise" }`."""
+    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
     """0 drops the term."""
     reduction: str | None = None
     tap: str | None = None
-    temperature: float | None = Field(None, gt=0)
-    label_grid: Literal["public", "aligned"] | None = None
+    """Map of student and teacher that is compared, e.g. `pyramid`."""
+    ramp: Annotated[tuple[float, float], AfterValidator(part_of_training)] | None = None
+    """Shares of the iterations between which the weight rises linearly from 0, e.g. `[0.1, 0.5]`."""
 
 
 class Config(TrainingConfig):
@@ -34,9 +51,11 @@ class Config(TrainingConfig):
 
     student: NetConfig = NetConfig(net="pspnet_resnet18")
     method: str = "idd"
-    """`none` trains without a teacher; `idd` is the paper's eq. 6."""
+    """A list of terms in stages/losses/catalogue.toml: `none` trains without a teacher, `custom` has no term at all."""
     terms: dict[str, TermChange] = Field(default_factory=dict)
-    """Changes to the method's terms by name, e.g. `terms.inter_class.weight = 0.5`."""
+    """Changes to the method's terms by name, e.g. `terms.inter_class.weight = 0.5`, and terms that it has not."""
+    gradient_share_iterations: Annotated[int, Mark.NEUTRAL] = Field(100, ge=0)
+    """Steps between two measurements of how hard each term pulls on the shared weights; 0 for none."""
 
 
 def terms_of(config: Config) -> dict[str, TermConfig]:
@@ -53,8 +72,8 @@ def needs(config: Config) -> tuple[str, ...]:
 
 
 def code(config: Config) -> tuple[str, ...]:
-    """The chosen student's module."""
-    return modules_of(config.student.net, config.student.args)
+    """The modules of the chosen student and of the chosen terms."""
+    return (*modules_of(config.student.net, config.student.args), *methods.modules(terms_of(config)))
 
 
 def loading(config: Config) -> tuple[str, ...]:
@@ -63,8 +82,8 @@ def loading(config: Config) -> tuple[str, ...]:
 
 
 def choices(config: Config) -> dict[str, Any]:
-    """What the network's name stands for."""
-    return {"net": choice(config.student.net)}
+    """What the names of the network and of the method stand for."""
+    return {"net": choice(config.student.net), "terms": methods.choice(terms_of(config))}
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
@@ -73,6 +92,8 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.nets.taps import add_taps
     from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
+    from stages.training.gradient_share import GradientShare
+    from stages.training.share_picture import draw_gradient_share
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
 
@@ -87,11 +108,13 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
         add_taps(teacher.net, teacher.spec, taps, config.crop_px)
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
-    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher)
+    probe = GradientShare(config.gradient_share_iterations, config.iterations, ctx.log)
+    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
-    return Outputs(summary=summary(scores), volatile=("history.jsonl",))
+    drawn = draw_gradient_share(history, f"Method {config.method}", ctx.work / SHARE_PICTURE)
+    return Outputs(summary=summary(scores), volatile=("history.jsonl", *([SHARE_PICTURE] if drawn else [])))
 
 
 def load_teacher(inputs: Mapping[str, Path], terms: Mapping[str, TermConfig]) -> "Teacher | None":
@@ -103,6 +126,6 @@ def load_teacher(inputs: Mapping[str, Path], terms: Mapping[str, TermConfig]) ->
     if "teacher" not in inputs:
         return None
     net, spec = load_net(inputs["teacher"])
-    reads_position = "position" in inputs
-    position_net = load_position_net(inputs["position"], terms["position"].tap) if reads_position else None
-    return Teacher(net, spec, position_net)
+    taps = [term.tap for term in terms.values() if methods.KINDS[term.kind].position]
+    position_nets = [load_position_net(inputs["position"], tap) for tap in taps]
+    return Teacher(net, spec, position_nets[0] if position_nets else None)

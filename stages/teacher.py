@@ -8,6 +8,8 @@ from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.stage import Context, Outputs
+from stages.losses import methods
+from stages.losses.methods import TermConfig
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
@@ -28,9 +30,14 @@ def needs(config: Config) -> tuple[str, ...]:
     return ("data",)
 
 
+def terms_of(config: Config) -> dict[str, TermConfig]:
+    """The weighted terms; none where nothing is trained."""
+    return methods.resolve("none", {"auxiliary": {"weight": config.auxiliary_weight}}) if config.iterations else {}
+
+
 def code(config: Config) -> tuple[str, ...]:
-    """The chosen network's module."""
-    return modules_of(config.net, config.args)
+    """The modules of the chosen network and of its terms."""
+    return (*modules_of(config.net, config.args), *methods.modules(terms_of(config)))
 
 
 def loading(config: Config) -> tuple[str, ...]:
@@ -39,14 +46,13 @@ def loading(config: Config) -> tuple[str, ...]:
 
 
 def choices(config: Config) -> dict[str, Any]:
-    """What the network's name stands for."""
-    return {"net": choice(config.net)}
+    """What the names of the network and of its terms stand for."""
+    return {"net": choice(config.net), "terms": methods.choice(terms_of(config))}
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the trained teacher with its scores."""
     from stages.datasets.index import read_index
-    from stages.losses.methods import resolve
     from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
@@ -59,9 +65,8 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     net, spec = build_net(ctx, config, index, config)
     history = []
     if config.iterations:
-        terms = resolve("none", {"auxiliary": {"weight": config.auxiliary_weight}})
         batches = crops(ctx, inputs["data"], index, config)
-        history = train_net(fabric, net, spec, terms, batches, config, ctx, "teacher")
+        history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, "teacher")
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, "Teacher")
     return Outputs(summary=summary(scores), volatile=("history.jsonl",))

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
+from stages.losses.binding import Bound, Setting
+from stages.losses.counts import normalised
 from stages.losses.maps import no_autocast
+from stages.losses.methods import TermConfig
 from stages.losses.tokens import class_tokens, labels_on_grid
 
 
@@ -32,7 +35,8 @@ def inter_class(
     if reduction == "relative":
         edges_s, edges_t = (e / mean_edge(e, count_N) for e in (edges_s, edges_t))
     sums_N = (edges_t - edges_s).square().sum(dim=(1, 2))
-    return (sums_N / 2 if reduction == "paper" else sums_N / count_N).mean()
+    per_image_N = sums_N / 2 if reduction == "paper" else sums_N / count_N
+    return normalised(per_image_N.sum(), len(per_image_N))
 
 
 def distances(tokens_NKD: Tensor, pairs_NKK: Tensor) -> Tensor:
@@ -48,3 +52,9 @@ def mean_edge(edges_NKK: Tensor, count_N: Tensor) -> Tensor:
     """Mean length of an image's edges, N x 1 x 1; 1 where there is none."""
     mean_N = edges_NKK.sum(dim=(1, 2)) / count_N
     return torch.where(mean_N > 0, mean_N, 1.0)[:, None, None]
+
+
+def build(term: TermConfig, setting: Setting) -> Bound:
+    """The term over the classes of the data, under its reduction and its reading of labels."""
+    label_grid = term.word("label_grid")
+    return Bound(lambda seen: inter_class(*seen.pair, seen.labels_NHW, setting.classes, term.reduction, label_grid))

@@ -1,118 +1,185 @@
-"""Distillation methods as lists of weighted terms. Imports no torch: recipes are checked without it."""
+"""Distillation methods as lists of weighted terms, read from catalogue.toml. No torch: recipes are checked without."""
 
+import math
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
-
-from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.nearest import nearest
-from pipeline.stage import StageConfig
 
-
-class TermConfig(StageConfig):
-    """One term of the loss."""
-
-    weight: float = Field(default=1.0, ge=0)
-    """Factor on the term's value; 0 drops the term."""
-    reduction: str = "mean"
-    """Named normalisation of the term."""
-    tap: str = "logits"
-    """Map that the term reads on student and teacher."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Softens distributions where the term has any."""
-    label_grid: Literal["public", "aligned"] = "public"
-    """Which label a cell gets where the term needs one: the public code's pick, or the corner-aligned one."""
+Widths = Literal["any", "equal", "adapted", "always_adapted"]
 
 
 @dataclass(frozen=True)
 class TermKind:
-    """What a term needs beside the student's maps, and what may be set of it."""
+    """A term of the catalogue: where it is written, what it needs, and what may be set of it."""
 
-    reductions: tuple[str, ...] = ("mean",)
-    options: tuple[str, ...] = ()
-    """Fields of TermConfig, beside weight, reduction and tap, that the term reads."""
+    module: str
+    """Dotted module that holds the function of tensors and `build(term, setting) -> Bound`."""
+    tap: str
+    """Map that it reads unless a recipe names another."""
     fixed_tap: bool = False
+    """Whether it reads that map alone."""
+    reductions: tuple[str, ...] = ("mean",)
+    """Its named normalisations, the default first."""
+    options: Mapping[str, float | tuple[str, ...]] = field(default_factory=dict)
+    """What else may be set: a number above 0, given by its default, or one of some words, the default first."""
     teacher: bool = True
+    """Whether it compares with a teacher."""
     position: bool = False
+    """Whether it reads the position network."""
+    widths: Widths = "any"
+    """Whether both maps must have equally many channels, and whether a 1x1 adapter sees to it (never on logits)."""
 
 
-KINDS: Mapping[str, TermKind] = MappingProxyType(
-    {
-        "supervised": TermKind(fixed_tap=True, teacher=False),
-        "auxiliary": TermKind(fixed_tap=True, teacher=False),
-        "pixel_wise": TermKind(("mean", "published"), options=("temperature",)),
-        "pair_wise": TermKind(),
-        "channel_wise": TermKind(options=("temperature",)),
-        "inter_class": TermKind(("relative", "mean", "paper"), options=("label_grid",)),
-        "position": TermKind(("mean", "paper"), position=True),
-    }
-)
+@dataclass(frozen=True)
+class TermConfig:
+    """One weighted term of a method."""
 
-SUPERVISED = {
-    "supervised": TermConfig(),
-    "auxiliary": TermConfig(weight=0.4, tap="aux"),
-}
-METHODS: Mapping[str, Mapping[str, TermConfig]] = MappingProxyType(
-    {
-        "none": SUPERVISED,
-        # Eq. 6 without the adversarial part of L_skd. The published weight of the pixel-wise term, 10, stands on a sum
-        # over the whole batch divided by h w alone: 10 N in `mean`, 80 at batch 8. That and the published 3 of
-        # L_cw cost a student on a short schedule more than they teach, so both start far lower here.
-        "idd": {
-            **SUPERVISED,
-            "pixel_wise": TermConfig(weight=1.0),
-            "pair_wise": TermConfig(weight=0.5, tap="pyramid"),
-            "channel_wise": TermConfig(weight=0.5, temperature=4.0),
-            "inter_class": TermConfig(weight=1.0, tap="pyramid", reduction="relative"),
-            "position": TermConfig(weight=1.0, tap="pyramid"),
-        },
-    }
-)
+    kind: str
+    """Name of the term in the catalogue."""
+    weight: float
+    """Factor on the term's value."""
+    reduction: str
+    """Named normalisation of the term."""
+    tap: str
+    """Map that the term reads on student and teacher."""
+    ramp: tuple[float, float] | None = None
+    """Shares of the training between which the weight rises linearly from 0; absent: all of it from the start."""
+    options: Mapping[str, float | str] = field(default_factory=dict)
+    """Values of the options that the kind has."""
+
+    def number(self, option: str) -> float:
+        """An option that is a number."""
+        value = self.options[option]
+        assert isinstance(value, float)
+        return value
+
+    def word(self, option: str) -> str:
+        """An option that is one of some words."""
+        value = self.options[option]
+        assert isinstance(value, str)
+        return value
 
 
 def resolve(method: str, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, TermConfig]:
     """The terms of a method with a recipe's changes; a change with a weight may add a term, weight 0 drops one.
 
-    RecipeError for an unknown method, term or reduction, naming the nearest; for a change that nothing would read;
-    and where no term is left.
+    A term may be used twice under a name of its own and `kind`, e.g. `channel_wise_features` of kind `channel_wise`.
+    RecipeError for an unknown method, term, reduction or option, naming the nearest; for a change that nothing would
+    read; and where no term is left.
     """
     if method not in METHODS:
         raise RecipeError(f"distill.method: no method {method!r}: {nearest(method, METHODS)}")
-    terms = dict(METHODS[method])
-    for name, change in changes.items():
-        if name not in KINDS:
-            raise RecipeError(f"distill.terms: no term {name!r}: {nearest(name, KINDS)}")
-        if name not in terms and "weight" not in change:
-            raise RecipeError(f"distill.terms.{name}: method {method!r} has no such term: give it a weight to add it")
-        terms[name] = changed(name, terms.get(name) or METHODS["idd"][name], change)
+    terms = with_changes(METHODS[method], changes)
     kept = {name: term for name, term in terms.items() if term.weight > 0}
     if not kept:
-        raise RecipeError(f"distill.terms: every term of method {method!r} has weight 0: nothing is left to train on")
+        raise RecipeError(f"distill.terms: method {method!r} has no term of a weight above 0: nothing to train on")
     return kept
 
 
+def with_changes(terms: Mapping[str, TermConfig], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, TermConfig]:
+    """`terms` with each change applied to the term of its name, or to the defaults of a new one."""
+    changed_terms = {
+        name: changed(name, terms[name] if name in terms else added(name, change), change)
+        for name, change in changes.items()
+    }
+    return {**terms, **changed_terms}
+
+
+def added(name: str, change: Mapping[str, Any]) -> TermConfig:
+    """The defaults of a term that the method has not."""
+    where, kind = f"distill.terms.{name}", change.get("kind", name)
+    if kind not in KINDS:
+        place = f"{where}.kind" if "kind" in change else "distill.terms"
+        raise RecipeError(f"{place}: no term {kind!r}: {nearest(kind, KINDS)}")
+    if kind != name and (name in KINDS or not name.isidentifier()):
+        raise RecipeError(f"{where}: a second {kind} needs a name of its own, of letters, digits and underscores")
+    if "weight" not in change:
+        raise RecipeError(f"{where}: the method has no such term: give it a weight to add it")
+    entry = KINDS[kind]
+    options = {
+        option: default if isinstance(default, float) else default[0] for option, default in entry.options.items()
+    }
+    return TermConfig(kind, change["weight"], entry.reductions[0], entry.tap, options=options)
+
+
 def changed(name: str, term: TermConfig, change: Mapping[str, Any]) -> TermConfig:
-    """`term` with `change`; RecipeError for an unknown reduction or a field that the term does not read."""
-    kind, where = KINDS[name], f"distill.terms.{name}"
-    for option in ("temperature", "label_grid"):
-        if option in change and option not in kind.options:
-            raise RecipeError(f"{where}.{option}: {name} has none: leave it out")
-    term = TermConfig.model_validate({**term.model_dump(), **change})
-    if term.reduction not in kind.reductions:
-        raise RecipeError(f"{where}.reduction: no {term.reduction!r}: {nearest(term.reduction, kind.reductions)}")
-    if kind.fixed_tap and term.tap != METHODS["idd"][name].tap:
-        raise RecipeError(f"{where}.tap: {name} always reads {METHODS['idd'][name].tap!r}: leave the tap out")
-    return term
+    """`term` with `change`; RecipeError for an unknown reduction or option, and for what the term would not read."""
+    kind, where = KINDS[term.kind], f"distill.terms.{name}"
+    plain = {name: change[name] for name in ("kind", "weight", "reduction", "tap", "ramp") if name in change}
+    options = {option: value for option, value in change.items() if option not in plain}
+    if plain.get("kind", term.kind) != term.kind:
+        raise RecipeError(f"{where}.kind: {name} is a {term.kind} term already: give the other one another name")
+    if plain.get("reduction", term.reduction) not in kind.reductions:
+        unknown = plain["reduction"]
+        raise RecipeError(f"{where}.reduction: no {unknown!r}: {nearest(unknown, kind.reductions)}")
+    if kind.fixed_tap and plain.get("tap", kind.tap) != kind.tap:
+        raise RecipeError(f"{where}.tap: {term.kind} always reads {kind.tap!r}: leave the tap out")
+    checked = {option: checked_option(f"{where}.{option}", option, value, kind) for option, value in options.items()}
+    return replace(term, **plain, options={**term.options, **checked})
+
+
+def checked_option(where: str, option: str, value: Any, kind: TermKind) -> float | str:
+    """The value; RecipeError unless the kind has this option and the value is one of its words, or a number above 0."""
+    if option not in kind.options:
+        has = nearest(option, kind.options) if kind.options else "leave it out"
+        raise RecipeError(f"{where}: this term has no option {option!r}: {has}")
+    known = kind.options[option]
+    if isinstance(known, tuple):
+        if value not in known:
+            raise RecipeError(f"{where}: no {value!r}: {nearest(str(value), known)}")
+        return str(value)
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise RecipeError(f"{where} = {value!r}: give a number above 0, e.g. {known:g}")
+    return float(value)
 
 
 def needs_teacher(terms: Mapping[str, TermConfig]) -> bool:
     """Whether any term compares with a teacher."""
-    return any(KINDS[name].teacher for name in terms)
+    return any(KINDS[term.kind].teacher for term in terms.values())
 
 
 def needs_position(terms: Mapping[str, TermConfig]) -> bool:
     """Whether any term reads the position network."""
-    return any(KINDS[name].position for name in terms)
+    return any(KINDS[term.kind].position for term in terms.values())
+
+
+def modules(terms: Mapping[str, TermConfig]) -> tuple[str, ...]:
+    """Dotted modules of the terms."""
+    return tuple(sorted({KINDS[term.kind].module for term in terms.values()}))
+
+
+def choice(terms: Mapping[str, TermConfig]) -> dict[str, Any]:
+    """What a method's name stands for, as plain values: its terms, and what of their kinds decides a result."""
+    return {
+        name: {**asdict(term), "module": KINDS[term.kind].module, "widths": KINDS[term.kind].widths}
+        for name, term in terms.items()
+    }
+
+
+def read_kind(entry: Mapping[str, Any]) -> TermKind:
+    """A term of the catalogue's table."""
+    options = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.get("options", {}).items()
+    }
+    lists = {"reductions": tuple(entry["reductions"])} if "reductions" in entry else {}
+    return TermKind(**{**entry, **lists, "options": options})
+
+
+def read_methods(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, TermConfig]]:
+    """The catalogue's methods; each stands on the terms of its `base`, which comes before it."""
+    methods: dict[str, Mapping[str, TermConfig]] = {}
+    for name, entry in table.items():
+        methods[name] = with_changes(methods.get(entry.get("base"), {}), entry.get("terms", {}))
+    return methods
+
+
+TABLE = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
+KINDS: Mapping[str, TermKind] = {name: read_kind(entry) for name, entry in TABLE["terms"].items()}
+METHODS: Mapping[str, Mapping[str, TermConfig]] = read_methods(TABLE["methods"])
+"""Tables of data and not of code, so that a new term, a new method or another default weight leaves every artifact
+current that does not use it; what a stage chose enters its key (`choice`)."""

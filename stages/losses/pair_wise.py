@@ -3,7 +3,10 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from stages.losses.binding import Bound, Setting
+from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32, no_autocast
+from stages.losses.methods import TermConfig
 
 EPSILON = 1e-8
 
@@ -13,8 +16,9 @@ def pair_wise(student_NChw: Tensor, teacher_NDhw: Tensor) -> Tensor:
 
     Maps N x C x h x w and N x D x h x w on one grid; channel counts may differ. Source: Liu et al. 2019, section 3.1.
     """
-    difference = similarity(student_NChw) - similarity(teacher_NDhw.detach())
-    return difference.square().mean()
+    difference_Nkk = similarity(student_NChw) - similarity(teacher_NDhw.detach())
+    n, nodes = difference_Nkk.shape[:2]
+    return normalised(difference_Nkk.square().sum() / nodes**2, n)
 
 
 def similarity(map_NChw: Tensor) -> Tensor:
@@ -25,7 +29,12 @@ def similarity(map_NChw: Tensor) -> Tensor:
     """
     h, w = map_NChw.shape[-2:]
     kernel = (max(h // 2, 1), max(w // 2, 1))
-    nodes_NCk = F.max_pool2d(at_least_fp32(map_NChw), kernel, kernel, ceil_mode=True).flatten(2)
+    nodes_NCk = at_least_fp32(F.max_pool2d(map_NChw, kernel, kernel, ceil_mode=True)).flatten(2)
     nodes_NCk = nodes_NCk / (nodes_NCk.norm(dim=1, keepdim=True).detach() + EPSILON)
     with no_autocast(nodes_NCk):
         return nodes_NCk.transpose(1, 2) @ nodes_NCk
+
+
+def build(_: TermConfig, __: Setting) -> Bound:
+    """The term, which has nothing to set."""
+    return Bound(lambda seen: pair_wise(*seen.pair))

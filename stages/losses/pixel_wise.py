@@ -3,7 +3,10 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from stages.losses.binding import Bound, Setting
+from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32
+from stages.losses.methods import TermConfig
 
 
 def pixel_wise(student_NChw: Tensor, teacher_NChw: Tensor, reduction: str = "mean", temperature: float = 1.0) -> Tensor:
@@ -13,7 +16,14 @@ def pixel_wise(student_NChw: Tensor, teacher_NChw: Tensor, reduction: str = "mea
     weight grows with the batch. Times temperature^2. Source: Liu et al. 2019, section 3.1.
     """
     assert reduction in ("mean", "published"), reduction
+    n, _, h, w = student_NChw.shape
     teacher = F.softmax(at_least_fp32(teacher_NChw).detach() / temperature, dim=1)
     log_student = F.log_softmax(at_least_fp32(student_NChw) / temperature, dim=1)
-    mean = -(teacher * log_student).sum(dim=1).mean() * temperature**2
-    return mean * student_NChw.shape[0] if reduction == "published" else mean
+    total = -(teacher * log_student).sum() * temperature**2
+    return total / (h * w) if reduction == "published" else normalised(total, n * h * w)
+
+
+def build(term: TermConfig, _: Setting) -> Bound:
+    """The term under its reduction, at its temperature."""
+    temperature = term.number("temperature")
+    return Bound(lambda seen: pixel_wise(*seen.pair, term.reduction, temperature))

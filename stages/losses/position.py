@@ -1,10 +1,14 @@
 """Position distillation, IDD section 3.3: position should be as readable in the student as in the teacher."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.errors import TrainingError
+from stages.losses.binding import Bound, Seen, Setting
+from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32
+from stages.losses.methods import TermConfig
 
 
 def position(student_N2hw: Tensor, teacher_N2hw: Tensor, reduction: str = "mean") -> Tensor:
@@ -18,12 +22,47 @@ def position(student_N2hw: Tensor, teacher_N2hw: Tensor, reduction: str = "mean"
     student_N2hw, teacher_N2hw = at_least_fp32(student_N2hw), at_least_fp32(teacher_N2hw).detach()
     rows_Nh = unit_distance(student_N2hw[:, 0], teacher_N2hw[:, 0])
     columns_Nw = unit_distance(student_N2hw[:, 1].mT, teacher_N2hw[:, 1].mT)
+    n, h = rows_Nh.shape
     if reduction == "paper":
-        return 0.5 * rows_Nh.sum(dim=1).mean() + 0.5 * columns_Nw.sum(dim=1).mean()
-    return 0.5 * rows_Nh.mean() + 0.5 * columns_Nw.mean()
+        return normalised(0.5 * rows_Nh.sum() + 0.5 * columns_Nw.sum(), n)
+    return normalised(0.5 * rows_Nh.sum() / h + 0.5 * columns_Nw.sum() / columns_Nw.shape[1], n)
 
 
 def unit_distance(student_Nij: Tensor, teacher_Nij: Tensor) -> Tensor:
     """||s/||s|| - t/||t|| ||_2 along the last axis; torch's norm has gradient 0 where both are equal."""
     difference_Nij = F.normalize(student_Nij, dim=-1) - F.normalize(teacher_Nij, dim=-1)
     return torch.linalg.vector_norm(difference_Nij, dim=-1)
+
+
+class SharedReadout(nn.Module):
+    """The position term over the two maps that one frozen network reads."""
+
+    def __init__(self, net: nn.Module, reduction: str) -> None:
+        super().__init__()
+        self.net = net.eval().requires_grad_(False)
+        self.reduction = reduction
+
+    def forward(self, seen: Seen) -> Tensor:
+        """Reads both maps with the same weights; nothing is recorded of the teacher's."""
+        student, teacher = seen.pair
+        with torch.no_grad():
+            teacher_N2hw = self.net(teacher)
+        return position(self.net(student), teacher_N2hw, self.reduction)
+
+    def train(self, mode: bool = True) -> "SharedReadout":
+        """Stays in eval mode: the network is finished."""
+        return super().train(False)
+
+
+def build(term: TermConfig, setting: Setting) -> Bound:
+    """The term with the teacher's position network; TrainingError where there is none, or one of another width."""
+    net, teacher = setting.position_net, setting.maps
+    assert teacher is not None
+    if net is None:
+        raise TrainingError("term position needs a position network: run stage position first")
+    if net.channels != teacher.channels:
+        raise TrainingError(
+            f"term position: the position network reads {net.channels} channels, the teacher's tap {term.tap!r} has "
+            f"{teacher.channels}: give position.tap and distill.terms.position.tap one name"
+        )
+    return Bound(SharedReadout(net, term.reduction))

@@ -1,14 +1,15 @@
 """Resume checkpoints in a stage's scratch folder: an interrupted run goes on where it stopped."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
 
 from pipeline.errors import TrainingError
+from stages.training.learner import Learner
 
 Row = dict[str, Any]
 
@@ -18,14 +19,11 @@ def checkpoint_path(scratch: Path, title: str) -> Path:
     return scratch / f"{title.replace(' ', '_').replace(',', '')}.pt"
 
 
-def save_checkpoint(
-    path: Path, iteration: int, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[Row]
-) -> None:
+def save_checkpoint(path: Path, iteration: int, learners: Mapping[str, Learner], history: list[Row]) -> None:
     """Write the whole training state; the rename makes it the old state or the new one, never half."""
     state = {
         "iteration": iteration,
-        "module": module.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "learners": {name: learner.state_dict() for name, learner in learners.items()},
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all(),
         "history": history,
@@ -35,14 +33,14 @@ def save_checkpoint(
     os.replace(part, path)
 
 
-def restore_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[Row]]:
+def restore_checkpoint(path: Path, learners: Mapping[str, Learner]) -> tuple[int, list[Row]]:
     """The iteration to go on from and the history so far; (0, []) where there is no checkpoint."""
     if not path.exists():
         return 0, []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
+        for name, learner in learners.items():
+            learner.load_state_dict(state["learners"][name])
     except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         raise TrainingError(
             f"cannot resume from {path}: {str(error).splitlines()[0]}; delete that file to start again"

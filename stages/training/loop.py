@@ -15,9 +15,12 @@ from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.training.checkpoint import checkpoint_path, restore_checkpoint, save_checkpoint
 from stages.training.config import OptimiserConfig
-from stages.training.schedule import poly
+from stages.training.learner import Learner
 
 HISTORY_EVERY = 10
+
+Probe = Callable[[int], Mapping[str, Any]]
+"""Looks at a step between forward and backward: iteration -> what the history keeps of it, {} for nothing."""
 
 
 def train(
@@ -28,46 +31,46 @@ def train(
     config: OptimiserConfig,
     ctx: Context,
     title: str,
+    adversary: Learner | None = None,
+    probe: Probe | None = None,
 ) -> list[dict[str, Any]]:
     """Train `module` in place for `config.iterations` steps; returns the history, one row every few steps.
 
     `batches(start)` yields batches from iteration `start` on; `prepare(batch)` moves one to the device, runs what
-    is frozen, and gives the arguments of `module`, whose forward returns (total loss, {term: value}).
+    is frozen, and gives the arguments of `module`, whose forward returns (total loss, {term: value}) and, third, what
+    an adversary learns from. The adversary takes its own step after each of the module's.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    learner = Learner(module, [{"params": trainable, "lr": config.lr}], config)
+    learners = {"module": learner} | ({"adversary": adversary} if adversary else {})
     checkpoint = checkpoint_path(ctx.scratch, title)
-    start, history = restore_checkpoint(checkpoint, module, optimizer)
+    start, history = restore_checkpoint(checkpoint, learners)
     if start:
         ctx.log(f"{title}: resumed at iteration {start} of {config.iterations}")
-    wrapped, optimizer = fabric.setup(module, optimizer)
-    module.train()
+    for each in learners.values():
+        each.start(fabric)
     with ctx.progress(title, config.iterations, start) as bar:
         began = time.perf_counter()
         for iteration, batch in zip(range(start, config.iterations), batches(start), strict=False):
-            set_learning_rate(optimizer, config, iteration)
-            total, terms = wrapped(*prepare(batch))
-            values = finite_values(total, terms, iteration, title)
-            optimizer.zero_grad(set_to_none=True)
-            fabric.backward(total)
-            optimizer.step()
+            total, terms, *given = learner.wrapped(*prepare(batch))
+            values = {"total": float(total.detach()), **finite_values(terms, iteration, title)}
+            noted = probe(iteration) if probe else {}
+            learner.step(total, iteration)
+            if adversary:
+                total, terms = adversary.wrapped(*given)
+                values |= finite_values(terms, iteration, title)
+                adversary.step(total, iteration)
             bar.step(config.batch, values)
-            if iteration % HISTORY_EVERY == 0 or iteration == config.iterations - 1:
+            if noted or iteration % HISTORY_EVERY == 0 or iteration == config.iterations - 1:
                 seconds = time.perf_counter() - began
-                history.append({"iteration": iteration, "seconds": round(seconds, 2), **values})
+                history.append({"iteration": iteration, "seconds": round(seconds, 2), **values, **noted})
             if (iteration + 1) % config.checkpoint_iterations == 0 or iteration + 1 == config.iterations:
-                save_checkpoint(checkpoint, iteration + 1, module, optimizer.optimizer, history)
+                check_weights(learners, iteration, title)
+                save_checkpoint(checkpoint, iteration + 1, learners, history)
     return history
 
 
-def set_learning_rate(optimizer: Any, config: OptimiserConfig, iteration: int) -> None:
-    """Set the scheduled learning rate of this iteration in every parameter group."""
-    factor = poly(iteration / config.iterations, config.poly_power, config.warmup)
-    for group in optimizer.param_groups:
-        group["lr"] = config.lr * factor
-
-
-def finite_values(total: Tensor, terms: Mapping[str, Tensor], iteration: int, title: str) -> dict[str, float]:
+def finite_values(terms: Mapping[str, Tensor], iteration: int, title: str) -> dict[str, float]:
     """The terms as floats; a term that is not finite stops training and is named."""
     values = dict(zip(terms, torch.stack([v.detach().float() for v in terms.values()]).tolist(), strict=True))
     broken = [name for name, value in values.items() if not math.isfinite(value)]
@@ -76,4 +79,15 @@ def finite_values(total: Tensor, terms: Mapping[str, Tensor], iteration: int, ti
             f"{title}: {', '.join(broken)} is not finite at iteration {iteration}: "
             "lower lr or the term's weight; the last checkpoint is kept"
         )
-    return {"total": float(total.detach()), **values}
+    return values
+
+
+def check_weights(learners: Mapping[str, Learner], iteration: int, title: str) -> None:
+    """TrainingError before a checkpoint whose weights are not finite takes the place of one whose are."""
+    for learner in learners.values():
+        for name, parameter in learner.module.named_parameters():
+            if not parameter.isfinite().all():
+                raise TrainingError(
+                    f"{title}: {name} is not finite after iteration {iteration}, although every term was: "
+                    "lower lr; the last checkpoint is kept"
+                )
