@@ -3,7 +3,7 @@
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -153,12 +153,18 @@ def modules(terms: Mapping[str, TermConfig]) -> tuple[str, ...]:
     return tuple(sorted({KINDS[term.kind].module for term in terms.values()}))
 
 
-def choice(terms: Mapping[str, TermConfig]) -> dict[str, Any]:
-    """What a method's name stands for, as plain values: its terms, and what of their kinds decides a result."""
-    return {
-        name: {**asdict(term), "module": KINDS[term.kind].module, "widths": KINDS[term.kind].widths}
-        for name, term in terms.items()
-    }
+def choice(terms: Mapping[str, TermConfig]) -> dict[str, str]:
+    """What a method's name stands for: each term in one line, all that decides a result and nothing else."""
+    return {name: spelt(term) for name, term in terms.items()}
+
+
+def spelt(term: TermConfig) -> str:
+    """`1.0 x relative of stages.losses.inter_class at pyramid, label_grid public, widths any`."""
+    kind = KINDS[term.kind]
+    parts = [f"{term.weight!r} x {term.reduction} of {kind.module} at {term.tap}"]
+    parts += [f"{option} {value}" for option, value in sorted(term.options.items())]
+    parts += [f"ramp {term.ramp[0]!r} to {term.ramp[1]!r}"] if term.ramp else []
+    return ", ".join([*parts, f"widths {kind.widths}"])
 
 
 def read_kind(entry: Mapping[str, Any]) -> TermKind:

@@ -7,31 +7,41 @@ from torch import Tensor
 
 from pipeline.errors import TrainingError
 from stages.losses.channel_wise import channel_wise
+from stages.losses.holistic import holistic
+from stages.losses.ifvd import ifvd
 from stages.losses.inter_class import inter_class
+from stages.losses.kd import kd
 from stages.losses.maps import resize
-from stages.losses.methods import KINDS, TermConfig, resolve
+from stages.losses.methods import KINDS, METHODS, TermConfig, resolve
 from stages.losses.pair_wise import pair_wise
 from stages.losses.pixel_wise import pixel_wise
 from stages.losses.position import position
 from stages.losses.supervised import supervised
 from stages.losses.terms import DistillationTerms
+from stages.losses.watch import Watch
 from stages.nets.position import PositionNet
+from stages.nets.shapes import MapShape
 
 Make = Callable[..., Tensor]
 Maps = dict[str, Tensor]
 STUDENT = {"logits": 4, "backbone": 6, "pyramid": 5}
 TEACHER = {"logits": 4, "backbone": 12, "pyramid": 8}
+GRID = (9, 9)
 
 
-def maps(randn: Make, widths: Mapping[str, int], grid_hw: tuple[int, int] = (9, 9)) -> Maps:
+def shapes(widths: Mapping[str, int], grid_hw: tuple[int, int] = GRID) -> dict[str, MapShape]:
+    return {tap: MapShape(width, *grid_hw) for tap, width in widths.items()}
+
+
+def maps(randn: Make, widths: Mapping[str, int], grid_hw: tuple[int, int] = GRID) -> Maps:
     return {tap: randn(2, width, *grid_hw).float() for tap, width in widths.items()}
 
 
 def build(configs: Mapping[str, TermConfig], **changes: Any) -> DistillationTerms:
     torch.manual_seed(0)
     arguments: dict[str, Any] = {
-        "student_channels": STUDENT,
-        "teacher_channels": TEACHER,
+        "student": shapes(STUDENT),
+        "teacher": shapes(TEACHER),
         "position_net": PositionNet(TEACHER["pyramid"], hidden=3),
     }
     return DistillationTerms(configs, **(arguments | changes))
@@ -44,6 +54,10 @@ def only(name: str, **fields: Any) -> dict[str, TermConfig]:
     return terms
 
 
+def weights(terms: DistillationTerms) -> dict[str, float]:
+    return {name: term.weight for name, term in terms.configs.items()}
+
+
 @pytest.fixture
 def batch(randn: Make, random_labels: Make) -> tuple[Maps, Maps, Tensor]:
     student = maps(randn, {**STUDENT, "aux": 4})
@@ -52,23 +66,28 @@ def batch(randn: Make, random_labels: Make) -> tuple[Maps, Maps, Tensor]:
 
 def test_each_term_is_its_function_of_the_taps(batch: tuple[Maps, Maps, Tensor]) -> None:
     student, teacher, labels = batch
-    terms = build(resolve("idd", {"pixel_wise": {"temperature": 2.0}}))
-    read, adapt = terms.position_net, terms.adapters["position"]
-    assert read is not None
+    others = {"kd": {"weight": 1, "temperature": 2}, "ifvd": {"weight": 2}, "holistic": {"weight": 0.1}}
+    terms = build(resolve("idd", {"pixel_wise": {"temperature": 2.0}, **others}))
+    read, adapt = terms.bound["position"].value.net, terms.adapters["position"]
+    critic = terms.critics["holistic"].eval()
+    labelled = (student["pyramid"], teacher["pyramid"], labels, 4)
     expected = {
         "supervised": supervised(student["logits"], labels),
         "auxiliary": supervised(student["aux"], labels),
         "pixel_wise": pixel_wise(student["logits"], teacher["logits"], "mean", 2.0),
         "pair_wise": pair_wise(student["pyramid"], teacher["pyramid"]),
         "channel_wise": channel_wise(student["logits"], teacher["logits"], 4.0),
-        "inter_class": inter_class(student["pyramid"], teacher["pyramid"], labels, 4, "relative"),
+        "inter_class": inter_class(*labelled, "relative"),
         "position": position(read(adapt(student["pyramid"])), read(teacher["pyramid"]), "mean"),
+        "kd": kd(student["logits"], teacher["logits"], 2.0),
+        "ifvd": ifvd(*labelled),
+        "holistic": holistic(critic.discriminator(resize(student["logits"], (65, 65)))),
     }
+    assert set(expected) == set(KINDS)
     values = terms(student, teacher, labels)
     torch.testing.assert_close(values, expected)
-    weights = {n: t.weight for n, t in terms.configs.items()}
-    total = sum(weights[name] * value.item() for name, value in expected.items())
-    assert terms.total(values).item() == pytest.approx(total, rel=1e-6)
+    total = sum(weights(terms)[name] * value.item() for name, value in expected.items())
+    assert terms.total(values, weights(terms)).item() == pytest.approx(total, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +115,45 @@ def test_the_adapter_learns_and_the_position_network_does_not(batch: tuple[Maps,
     student = {tap: value.requires_grad_() for tap, value in student.items()}
     teacher = {tap: value.requires_grad_() for tap, value in teacher.items()}
     terms = build(resolve("idd", {}))
-    terms.total(terms(student, teacher, labels)).backward()
+    terms.total(terms(student, teacher, labels), weights(terms)).backward()
     assert [n for n, p in terms.named_parameters() if p.requires_grad] == ["adapters.position.weight"]
     assert terms.adapters["position"].weight.grad.any()
-    assert all(p.grad is None for p in terms.position_net.parameters())
+    assert all(p.grad is None for p in terms.parts["position"].parameters())
     assert all(value.grad is None for value in teacher.values())
     assert all(student[tap].grad.isfinite().all() for tap in ("logits", "pyramid", "aux"))
 
 
 def test_position_goes_through_its_adapter_at_equal_widths_too() -> None:
-    terms = build(only("position"), student_channels=TEACHER)
+    terms = build(only("position"), student=shapes(TEACHER))
     assert terms.adapters["position"].weight.shape == (8, 8, 1, 1)
+
+
+def test_logits_get_no_adapter() -> None:
+    """Their channels are classes on both sides: an adapter could only hide what should be learnt."""
+    terms = build(only("position", tap="logits"), position_net=PositionNet(TEACHER["logits"], hidden=3))
+    assert not terms.adapters
+
+
+def test_a_term_used_twice_has_two_values(batch: tuple[Maps, Maps, Tensor]) -> None:
+    student, teacher, labels = batch
+    second = {"channel_wise_features": {"kind": "channel_wise", "tap": "pyramid", "weight": 50.0}}
+    terms = build(resolve("cwd", second))
+    values = terms(student, teacher, labels)
+    adapted = terms.adapters["channel_wise_features"](student["pyramid"])
+    assert values["channel_wise"].item() == pytest.approx(channel_wise(student["logits"], teacher["logits"]).item())
+    assert values["channel_wise_features"].item() == pytest.approx(channel_wise(adapted, teacher["pyramid"]).item())
+    assert list(terms.adapters) == ["channel_wise_features"]
+
+
+def test_what_learns_against_the_student_is_none_of_the_terms_parameters(batch: tuple[Maps, Maps, Tensor]) -> None:
+    student, teacher, labels = batch
+    terms = build(only("holistic"))
+    assert not list(terms.parameters()) and not terms.state_dict()
+    assert sum(p.numel() for p in terms.critics["holistic"].parameters()) > 3_000_000
+    student["logits"].requires_grad_()
+    terms(student, teacher, labels)
+    ((seen_s, seen_t),) = terms.critics_read(student, teacher).values()
+    assert torch.equal(seen_s, student["logits"]) and not seen_s.requires_grad and seen_t is teacher["logits"]
 
 
 def test_features_of_other_widths_are_compared_through_an_adapter(batch: tuple[Maps, Maps, Tensor]) -> None:
@@ -117,18 +164,19 @@ def test_features_of_other_widths_are_compared_through_an_adapter(batch: tuple[M
     assert value.item() == pytest.approx(channel_wise(adapted, teacher["backbone"], 4.0).item())
 
 
-def test_the_position_network_moves_with_the_terms() -> None:
-    terms = build(only("position")).double()
-    assert {p.dtype for p in terms.position_net.parameters()} == {torch.float64}
-    assert build(only("pair_wise")).position_net is None
+def test_the_position_network_moves_with_the_terms_and_stays_in_eval_mode() -> None:
+    terms = build(only("position")).double().train()
+    assert {p.dtype for p in terms.parts["position"].parameters()} == {torch.float64}
+    assert not terms.parts["position"].net.training
+    assert not build(only("pair_wise")).parts
 
 
 def test_supervised_terms_need_no_teacher(batch: tuple[Maps, Maps, Tensor]) -> None:
     student, _, labels = batch
-    terms = build(resolve("none", {}), teacher_channels={}, position_net=None)
+    terms = build(resolve("none", {}), teacher={}, position_net=None)
     values = terms(student, None, labels)
     assert set(values) == {"supervised", "auxiliary"}
-    assert terms.total(values).item() == pytest.approx(
+    assert terms.total(values, weights(terms)).item() == pytest.approx(
         supervised(student["logits"], labels).item() + 0.4 * supervised(student["aux"], labels).item(), rel=1e-6
     )
 
@@ -141,40 +189,74 @@ def test_a_student_without_an_auxiliary_head(batch: tuple[Maps, Maps, Tensor]) -
     assert "term auxiliary: left out, the student has no auxiliary head" in list(terms.describe())
 
 
-def test_describe_gives_weight_reduction_and_tap() -> None:
-    lines = list(build(resolve("idd", {"position": {"weight": 2.5}})).describe())
-    assert "term position: weight 2.5, reduction mean, tap pyramid, through a 1x1 adapter" in lines
-    assert "term channel_wise: weight 0.5, reduction mean, tap logits, temperature 4.0" in lines
-    assert "term inter_class: weight 1, reduction relative, tap pyramid, label_grid public" in lines
-    assert len(lines) == len(KINDS)
+def test_describe_gives_weight_reduction_tap_and_all_that_is_set() -> None:
+    features = {"kind": "channel_wise", "tap": "backbone", "weight": 50}
+    changes = {"position": {"weight": 2.5, "ramp": (0.1, 0.5)}, "holistic": {"weight": 0.1}, "features": features}
+    configs = resolve("idd", changes)
+    lines = list(build(configs).describe())
+    assert (
+        "term position: 2.5 x mean, tap pyramid, weight rises from 10% to 50% of the iterations, "
+        "student through a 1x1 adapter 5 -> 8"
+    ) in lines
+    assert "term channel_wise: 0.5 x mean, tap logits, temperature 4" in lines
+    assert "term inter_class: 1 x relative, tap pyramid, label_grid public" in lines
+    assert (
+        "term holistic: 0.1 x mean, tap logits, discriminator_lr 0.0004, gradient_penalty 10, "
+        "logits enlarged to 65x65 for the discriminator"
+    ) in lines
+    assert (
+        "term features: 50 x mean, tap backbone, kind channel_wise, temperature 4, "
+        "student through a 1x1 adapter 6 -> 12"
+    ) in lines
+    assert len(lines) == len(configs)
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name]])
+def test_every_method_computes(method: str, batch: tuple[Maps, Maps, Tensor]) -> None:
+    terms = build(METHODS[method])
+    assert terms.total(terms(*batch), weights(terms)).isfinite()
+
+
+def test_a_watch_notes_maps_values_and_seconds(batch: tuple[Maps, Maps, Tensor]) -> None:
+    terms = build(resolve("skd", {}))
+    terms.watch = watch = Watch()
+    values = terms(*batch)
+    assert watch.values is values and watch.maps is batch[0]
+    assert set(watch.seconds) == set(values) and min(watch.seconds.values()) > 0
 
 
 def test_grids_that_differ_by_rounding_are_resized(randn: Make, random_labels: Make) -> None:
+    """The paper's own pair: ESPNet's grid under PSPNet's."""
+    grids = {"student": shapes(STUDENT, (64, 128)), "teacher": shapes(TEACHER, (65, 129))}
     student, teacher = maps(randn, STUDENT, (64, 128)), maps(randn, TEACHER, (65, 129))
-    labels = random_labels(4, 2, 128, 256)
-    value = build(only("pair_wise"))(student, teacher, labels)["pair_wise"]
+    terms = build(only("pair_wise"), **grids)
+    value = terms(student, teacher, random_labels(4, 2, 128, 256))["pair_wise"]
     expected = pair_wise(resize(student["pyramid"], (65, 129)), teacher["pyramid"])
     assert value.item() == pytest.approx(expected.item())
+    said = "student's 64x128 resized to the teacher's 65x129, bilinear, corners aligned"
+    assert f"term pair_wise: 1 x mean, tap pyramid, {said}" in list(terms.describe())
 
 
 def test_logits_of_any_grid_are_resized(randn: Make, random_labels: Make) -> None:
     student, teacher = maps(randn, STUDENT, (32, 32)), maps(randn, TEACHER, (5, 5))
-    value = build(only("pixel_wise"))(student, teacher, random_labels(4, 2, 32, 32))["pixel_wise"]
+    terms = build(only("pixel_wise"), student=shapes(STUDENT, (32, 32)), teacher=shapes(TEACHER, (5, 5)))
+    value = terms(student, teacher, random_labels(4, 2, 32, 32))["pixel_wise"]
     assert value.item() == pytest.approx(pixel_wise(resize(student["logits"], (5, 5)), teacher["logits"]).item())
 
 
-def test_features_of_unlike_grids_are_an_error(randn: Make, random_labels: Make) -> None:
-    student, teacher = maps(randn, STUDENT, (17, 17)), maps(randn, TEACHER, (9, 9))
+def test_features_of_unlike_grids_are_an_error_before_the_first_step() -> None:
     with pytest.raises(TrainingError, match="pair_wise: the student's map is 17x17, the teacher's 9x9"):
-        build(only("pair_wise"))(student, teacher, random_labels(4, 2, 33, 33))
+        build(only("pair_wise"), student=shapes(STUDENT, (17, 17)))
 
 
 @pytest.mark.parametrize(
     ("configs", "changes", "message"),
     [
         (only("pair_wise", tap="pyramids"), {}, "the student has no tap 'pyramids': did you mean 'pyramid'"),
-        (only("pair_wise", tap="backbone"), {"teacher_channels": {"logits": 4}}, "the teacher has no tap 'backbone'"),
-        (only("channel_wise"), {"teacher_channels": {"logits": 19}}, "have 4 classes, the teacher's 19"),
+        (only("pair_wise", tap="backbone"), {"teacher": shapes({"logits": 4})}, "the teacher has no tap 'backbone'"),
+        (only("channel_wise"), {"teacher": shapes({"logits": 19})}, "have 4 classes, the teacher's 19"),
+        (only("kd", tap="pyramid"), {}, "'pyramid' has 5 channels, the teacher's 8, and kd needs them equal"),
+        (only("holistic"), {"teacher": shapes({"logits": 19})}, "have 4 classes, the teacher's 19"),
         (only("position"), {"position_net": None}, "run stage position first"),
         (only("position", tap="backbone"), {}, "reads 8 channels, the teacher's tap 'backbone' has 12"),
     ],
