@@ -4,7 +4,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from stages.losses import upsampled as upsampled_module
 from stages.losses.supervised import supervised
 
 Make = Callable[..., Tensor]
@@ -64,3 +66,40 @@ def test_bf16_logits_are_upsampled_in_fp32(randn: Make, random_labels: Make) -> 
     loss = supervised(logits, labels)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(supervised(logits.float(), labels).item(), rel=1e-6)
+
+
+def composed(logits: Tensor, labels: Tensor) -> Tensor:
+    """The same value as torch composes it, for a batch with a valid pixel."""
+    upsampled = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=True)
+    return F.cross_entropy(upsampled, labels.long(), ignore_index=255)
+
+
+@pytest.mark.parametrize("block_values", [1, 100, 10**6])
+@pytest.mark.parametrize("grid_hw", [(3, 5), (17, 40), (33, 30)])
+def test_value_and_gradient_are_those_of_the_composition(
+    randn: Make,
+    random_labels: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    block_values: int,
+    grid_hw: tuple[int, int],
+) -> None:
+    """Whatever the block: one row, some rows, all of them; maps that are enlarged, kept, and made smaller."""
+    monkeypatch.setattr(upsampled_module, "BLOCK_VALUES", block_values)
+    logits, labels = randn(2, 4, *grid_hw).requires_grad_(), random_labels(4, 2, 17, 40)
+    found, expected = supervised(logits, labels), composed(logits, labels)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+    gradients = (torch.autograd.grad(3 * loss, logits)[0] for loss in (found, expected))
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_channels_last_bf16_logits_under_autocast(randn: Make, random_labels: Make) -> None:
+    logits = randn(2, 3, 4, 4).bfloat16().to(memory_format=torch.channels_last).requires_grad_()
+    labels = random_labels(3, 2, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = supervised(logits, labels)
+    loss.backward()
+    widened = logits.detach().double().requires_grad_()
+    expected = composed(widened, labels)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(logits.grad.double(), widened.grad, rtol=1e-2, atol=1e-4)
