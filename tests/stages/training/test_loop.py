@@ -102,6 +102,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
 def test_weights_that_broke_under_finite_terms_never_replace_a_good_checkpoint(tmp_path) -> None:
     config = OptimiserConfig(iterations=3, lr=1e38, checkpoint_iterations=1, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
-    with pytest.raises(TrainingError, match=r"net\.0\.weight is not finite after iteration 0, although every term was"):
+    with pytest.raises(TrainingError, match="is not finite after iteration 0, although every term was"):
         train(fabric, Fit(), batches, lambda x: (x,), config, context(tmp_path), "fit")
     assert not (tmp_path / "fit.pt").exists()
