@@ -13,11 +13,13 @@ class Seen(NamedTuple):
     """What a term reads in one step."""
 
     student: Tensor
-    """N x C x h x w at the term's tap, on the teacher's grid, through the adapter where there is one."""
+    """N x C x h x w at the term's tap, on the teacher's grid, through the adapter unless that is given too."""
     teacher: Tensor | None
     """N x C' x h x w at the same tap; None for a term that reads no teacher."""
     labels_NHW: Tensor
     """uint8 class ids of the whole crop, 255 = ignored."""
+    adapter: nn.Conv2d | None = None
+    """The 1x1 convolution to the teacher's width, for a term that applies it itself."""
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
@@ -42,6 +44,8 @@ class Bound:
 
     value: Callable[[Seen], Tensor]
     """The unweighted scalar; where it is a module, it moves between devices with the terms."""
+    adapts: bool = False
+    """Whether the term applies its adapter itself."""
     critic: nn.Module | None = None
     """What learns against the student: (student's map, teacher's map) -> its own loss, trained after each step."""
     critic_lr: float = 0.0

@@ -98,4 +98,4 @@ def build(term: TermConfig, setting: Setting) -> Bound:
     critic = Critic(Discriminator(maps.channels), term.number("gradient_penalty"))
     h, w = readable_grid(maps.h, maps.w)
     note = "" if (h, w) == (maps.h, maps.w) else f"logits enlarged to {h}x{w} for the discriminator"
-    return Bound(critic.student_side, critic, term.number("discriminator_lr"), note)
+    return Bound(critic.student_side, critic=critic, critic_lr=term.number("discriminator_lr"), note=note)

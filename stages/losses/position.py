@@ -35,7 +35,7 @@ def unit_distance(student_Nij: Tensor, teacher_Nij: Tensor) -> Tensor:
 
 
 class SharedReadout(nn.Module):
-    """The position term over the two maps that one frozen network reads."""
+    """The position term over the two maps that one frozen network reads, the student's through the adapter."""
 
     def __init__(self, net: nn.Module, reduction: str) -> None:
         super().__init__()
@@ -47,11 +47,7 @@ class SharedReadout(nn.Module):
         student, teacher = seen.pair
         with torch.no_grad():
             teacher_N2hw = self.net(teacher)
-        return position(self.net(student), teacher_N2hw, self.reduction)
-
-    def train(self, mode: bool = True) -> "SharedReadout":
-        """Stays in eval mode: the network is finished."""
-        return super().train(False)
+        return position(self.net(student, seen.adapter), teacher_N2hw, self.reduction)
 
 
 def build(term: TermConfig, setting: Setting) -> Bound:
@@ -65,4 +61,4 @@ def build(term: TermConfig, setting: Setting) -> Bound:
             f"term position: the position network reads {net.channels} channels, the teacher's tap {term.tap!r} has "
             f"{teacher.channels}: give position.tap and distill.terms.position.tap one name"
         )
-    return Bound(SharedReadout(net, term.reduction))
+    return Bound(SharedReadout(net, term.reduction), adapts=True)

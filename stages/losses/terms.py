@@ -119,5 +119,9 @@ class DistillationTerms(nn.Module):
             return Seen(student[tap], None, labels_NHW)
         assert teacher is not None
         student_map = resize(student[tap], teacher[tap].shape[-2:])
-        adapted = self.adapters[name](student_map) if name in self.adapters else student_map
-        return Seen(adapted, teacher[tap], labels_NHW)
+        if name not in self.adapters:
+            return Seen(student_map, teacher[tap], labels_NHW)
+        adapter = self.adapters[name]
+        if self.bound[name].adapts:
+            return Seen(student_map, teacher[tap], labels_NHW, adapter)
+        return Seen(adapter(student_map), teacher[tap], labels_NHW)

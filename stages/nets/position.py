@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pipeline.errors import NetworkError
 
@@ -22,14 +23,30 @@ class PositionNet(nn.Module):
             layers += [nn.Conv2d(width, hidden, 3), nn.ReLU(inplace=True)]
         self.read = nn.Sequential(*layers, nn.Conv2d(widths[-1], 2, 3))
 
-    def forward(self, features_NChw: Tensor) -> Tensor:
+    def forward(self, features_NChw: Tensor, adapter: nn.Conv2d | None = None) -> Tensor:
         """Features N x channels x h x w to float32 N x 2 x (h - 2 margin) x (w - 2 margin) in (0, 1).
 
-        Channel 0 is HOR, 0 at the left to 1 at the right; channel 1 is VER, 0 at the top to 1 at the bottom.
-        NetworkError where no cell is left.
+        Channel 0 is HOR, 0 at the left to 1 at the right; channel 1 is VER, 0 at the top to 1 at the bottom. Features
+        of another width come with the 1x1 `adapter` without bias that leads to `channels`. NetworkError where no cell
+        is left.
         """
         _check_grid(features_NChw.shape[-2], features_NChw.shape[-1], self.margin)
-        return torch.sigmoid(self.read(features_NChw).float())
+        first, *rest = self.read
+        assert isinstance(first, nn.Conv2d)
+        weight = first.weight if adapter is None else composed(first.weight, adapter.weight)
+        hidden = F.conv2d(features_NChw, weight, first.bias)
+        for layer in rest:
+            hidden = layer(hidden)
+        return torch.sigmoid(hidden.float())
+
+
+def composed(weight_OC33: Tensor, adapter_CI11: Tensor) -> Tensor:
+    """Weight O x I x 3 x 3 of one convolution that does what the adapter and then the unpadded convolution do.
+
+    From 128 channels to a read-out of 512 it spares four fifths of the multiplications.
+    """
+    with torch.autocast(weight_OC33.device.type, enabled=False):
+        return torch.einsum("ocij,ck->okij", weight_OC33, adapter_CI11.flatten(1))
 
 
 def position_targets(h: int, w: int, margin: int, device: torch.device | str | None = None) -> Tensor:

@@ -164,10 +164,10 @@ def test_features_of_other_widths_are_compared_through_an_adapter(batch: tuple[M
     assert value.item() == pytest.approx(channel_wise(adapted, teacher["backbone"], 4.0).item())
 
 
-def test_the_position_network_moves_with_the_terms_and_stays_in_eval_mode() -> None:
-    terms = build(only("position")).double().train()
+def test_the_position_network_moves_with_the_terms() -> None:
+    terms = build(only("position")).double()
     assert {p.dtype for p in terms.parts["position"].parameters()} == {torch.float64}
-    assert not terms.parts["position"].net.training
+    assert not any(p.requires_grad for p in terms.parts["position"].net.parameters())
     assert not build(only("pair_wise")).parts
 
 

@@ -41,3 +41,16 @@ def test_a_grid_without_an_inner_cell(grid: tuple[int, int]) -> None:
         net(torch.randn(1, 6, *grid))
     with pytest.raises(NetworkError, match=f"{grid[0]}x{grid[1]} cells"):
         position_targets(*grid, net.margin)
+
+
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_an_adapter_is_composed_with_the_first_convolution(convolutions: int) -> None:
+    torch.manual_seed(0)
+    net = PositionNet(5, hidden=3, convolutions=convolutions).double()
+    adapter = torch.nn.Conv2d(2, 5, 1, bias=False).double()
+    features = torch.randn(2, 2, 7, 8, dtype=torch.float64).requires_grad_()
+    found, expected = net(features, adapter).double(), net(adapter(features)).double()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    leaves = (features, adapter.weight)
+    for a, b in zip(*(torch.autograd.grad(x.square().sum(), leaves) for x in (found, expected)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
