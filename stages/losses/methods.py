@@ -11,6 +11,8 @@ from pipeline.errors import RecipeError
 from pipeline.nearest import nearest
 
 Widths = Literal["any", "equal", "adapted", "always_adapted"]
+PLAIN = ("weight", "reduction", "tap", "ramp", "kind")
+"""What may be set of every term, beside the options of its kind."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def added(name: str, change: Mapping[str, Any]) -> TermConfig:
 def changed(name: str, term: TermConfig, change: Mapping[str, Any]) -> TermConfig:
     """`term` with `change`; RecipeError for an unknown reduction or option, and for what the term would not read."""
     kind, where = KINDS[term.kind], f"distill.terms.{name}"
-    plain = {name: change[name] for name in ("kind", "weight", "reduction", "tap", "ramp") if name in change}
+    plain = {name: change[name] for name in PLAIN if name in change}
     options = {option: value for option, value in change.items() if option not in plain}
     if plain.get("kind", term.kind) != term.kind:
         raise RecipeError(f"{where}.kind: {name} is a {term.kind} term already: give the other one another name")
@@ -126,8 +128,7 @@ def changed(name: str, term: TermConfig, change: Mapping[str, Any]) -> TermConfi
 def checked_option(where: str, option: str, value: Any, kind: TermKind) -> float | str:
     """The value; RecipeError unless the kind has this option and the value is one of its words, or a number above 0."""
     if option not in kind.options:
-        has = nearest(option, kind.options) if kind.options else "leave it out"
-        raise RecipeError(f"{where}: this term has no option {option!r}: {has}")
+        raise RecipeError(f"{where}: this term has no {option!r}: {nearest(option, (*PLAIN, *kind.options))}")
     known = kind.options[option]
     if isinstance(known, tuple):
         if value not in known:

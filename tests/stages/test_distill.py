@@ -1,5 +1,7 @@
 """What a recipe may say of the terms, what each artifact depends on, which mistakes are found before anything runs."""
 
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from stages.losses import methods
 from stages.losses.methods import KINDS, METHODS
 from stages.nets import catalogue
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "loss-weights.md"
 TERM_MODULES = {kind.module for kind in KINDS.values()}
 
 
@@ -82,6 +85,14 @@ def test_a_recipe_composes_a_method() -> None:
     assert distill.needs(config({"position": {"weight": 0}}, method="idd")) == ("data", "teacher")
 
 
+def test_the_recipe_in_the_docs() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    terms = distill.terms_of(distill.Config.model_validate(tomllib.loads(block)["distill"]))
+    assert set(terms) == {"supervised", "auxiliary", "channel_wise", "features", "inter_class"}
+    assert (terms["channel_wise"].ramp, terms["inter_class"].reduction) == ((0.1, 0.5), "paper")
+    assert {f"`{name}`" for name in METHODS} <= set(re.findall(r"`[a-z-]+`", DOCS.read_text()))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -103,7 +114,7 @@ def test_values_that_no_term_takes(change: dict[str, Any], message: str) -> None
         ({"inter_class": {"tap": "pyramids"}}, "pspnet_resnet18 has no tap 'pyramids': did you mean 'pyramid'"),
         ({"inter_class": {"tap": "layer9"}}, "choose one of logits, backbone, pyramid"),
         ({"inter_clas": {"weight": 1}}, "did you mean 'inter_class'"),
-        ({"inter_class": {"temperature": 2}}, "no option 'temperature'"),
+        ({"inter_class": {"temperature": 2}}, "no 'temperature'"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(terms: dict[str, Any], message: str) -> None:
