@@ -181,7 +181,8 @@ def read_methods(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
     """The catalogue's methods; each stands on the terms of its `base`, which comes before it."""
     methods: dict[str, Mapping[str, TermConfig]] = {}
     for name, entry in table.items():
-        methods[name] = with_changes(methods.get(entry.get("base"), {}), entry.get("terms", {}))
+        base = methods[entry["base"]] if "base" in entry else {}
+        methods[name] = with_changes(base, entry.get("terms", {}))
     return methods
 
 

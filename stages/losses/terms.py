@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from importlib import import_module
 
@@ -43,10 +43,10 @@ class DistillationTerms(nn.Module):
         self.parts = nn.ModuleDict()
         self.bound: dict[str, Bound] = {}
         self.watch: Watch | None = None
-        """Times the terms of the steps in which it is set."""
-        for name, term in self.configs.items():
-            bound = self._bind(name, term, position_net)
-            self.bound[name] = bound
+        """Takes notes of the steps in which it is set."""
+        # By name, so that the order in which a recipe lists its terms changes neither random numbers nor sums.
+        for name in sorted(self.configs):
+            self.bound[name] = bound = self._bind(name, self.configs[name], position_net)
             if isinstance(bound.value, nn.Module):
                 self.parts[name] = bound.value
         self.critics = {name: bound.critic for name, bound in self.bound.items() if bound.critic is not None}
@@ -54,7 +54,7 @@ class DistillationTerms(nn.Module):
     def _bind(self, name: str, term: TermConfig, position_net: nn.Module | None) -> Bound:
         student_shapes, teacher_shapes = self.shapes
         classes, kind = student_shapes[LOGITS].channels, KINDS[term.kind]
-        build = import_module(kind.module).build
+        build: Callable[[TermConfig, Setting], Bound] = import_module(kind.module).build
         if not kind.teacher:
             return build(term, Setting(classes))
         student = shape_at(name, term.tap, student_shapes, "student")
@@ -92,17 +92,23 @@ class DistillationTerms(nn.Module):
 
     def forward(self, student: Maps, teacher: Maps | None, labels_NHW: Tensor) -> dict[str, Tensor]:
         """Unweighted scalar of each term; maps N x C x h x w by tap name, labels N x H x W with 255 = ignore."""
+        on_grid = self._on_teachers_grid(student, teacher) if teacher else {}
         values = {}
-        for name, bound in self.bound.items():
+        for name, term in self.configs.items():
             with self.watch.lap(name, labels_NHW) if self.watch else nullcontext():
-                values[name] = bound.value(self._seen(name, student, teacher, labels_NHW))
+                if KINDS[term.kind].teacher:
+                    assert teacher is not None
+                    seen = self._both(name, on_grid, teacher, labels_NHW)
+                else:
+                    seen = Seen(student[term.tap], None, labels_NHW)
+                values[name] = self.bound[name].value(seen)
         if self.watch:
             self.watch.maps, self.watch.values = student, values
         return values
 
     def total(self, values: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
         """Weighted sum of the terms' values."""
-        return torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return torch.stack([weights[name] * values[name] for name in sorted(values)]).sum()
 
     def critics_read(self, student: Maps, teacher: Maps | None) -> Pairs:
         """The maps from which each critic learns in this step, without a graph."""
@@ -113,15 +119,17 @@ class DistillationTerms(nn.Module):
             pairs[name] = resize(student[tap].detach(), teacher[tap].shape[-2:]), teacher[tap]
         return pairs
 
-    def _seen(self, name: str, student: Maps, teacher: Maps | None, labels_NHW: Tensor) -> Seen:
+    def _on_teachers_grid(self, student: Maps, teacher: Maps) -> Maps:
+        """Every compared map of the student once, resized where the grids differ."""
+        taps = dict.fromkeys(term.tap for term in self.configs.values() if KINDS[term.kind].teacher)
+        return {tap: resize(student[tap], teacher[tap].shape[-2:]) for tap in taps}
+
+    def _both(self, name: str, on_grid: Maps, teacher: Maps, labels_NHW: Tensor) -> Seen:
+        """What a term reads that compares; the student's map goes through the adapter unless the term sees to it."""
         tap = self.configs[name].tap
-        if not KINDS[self.configs[name].kind].teacher:
-            return Seen(student[tap], None, labels_NHW)
-        assert teacher is not None
-        student_map = resize(student[tap], teacher[tap].shape[-2:])
         if name not in self.adapters:
-            return Seen(student_map, teacher[tap], labels_NHW)
+            return Seen(on_grid[tap], teacher[tap], labels_NHW)
         adapter = self.adapters[name]
         if self.bound[name].adapts:
-            return Seen(student_map, teacher[tap], labels_NHW, adapter)
-        return Seen(adapter(student_map), teacher[tap], labels_NHW)
+            return Seen(on_grid[tap], teacher[tap], labels_NHW, adapter)
+        return Seen(adapter(on_grid[tap]), teacher[tap], labels_NHW)

@@ -265,3 +265,17 @@ def test_mistakes(configs: dict[str, TermConfig], changes: dict[str, Any], messa
     with pytest.raises(TrainingError, match=message) as caught:
         build(configs, **changes)
     assert "\n" not in str(caught.value)
+
+
+def test_the_order_of_the_terms_does_not_count(batch: tuple[Maps, Maps, Tensor]) -> None:
+    """Neither for the adapters' first weights nor for the sum."""
+    features = {"kind": "channel_wise", "tap": "backbone", "weight": 5.0}
+    configs = resolve("idd", {"features": features, "holistic": {"weight": 0.1}})
+    found = []
+    for terms in (build(configs), build(dict(reversed(configs.items())))):
+        values = terms(*batch)
+        found.append((terms.state_dict(), values, terms.total(values, weights(terms))))
+    (state, values, total), (other_state, other_values, other_total) = found
+    assert all(torch.equal(state[name], other_state[name]) for name in state)
+    assert all(torch.equal(values[name], other_values[name]) for name in values)
+    assert torch.equal(total, other_total)
