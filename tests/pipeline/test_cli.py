@@ -160,7 +160,6 @@ def test_only_and_from_ask_for_what_is_missing(pipeline, tmp_path) -> None:
         ((), {"export__onnx__batch": "0"}, ("export.onnx.batch = 0",)),
         ((), {"distill__method": "id"}, ("'id'", "'idd'")),
         ((), {"distill__terms__position__weight": "-1"}, ("distill.terms.position.weight = -1", "equal to 0")),
-        ((), {"distill__terms__inter_class__tap": "pyramids"}, ("no tap 'pyramids'", "did you mean 'pyramid'")),
         ((), {"data__source": "folder", "data__root": "/nowhere"}, ("/nowhere", "--set data.root=PATH")),
         ((), {"teacher__weights": "missing.safetensors"}, ("missing.safetensors", "--set teacher.weights=PATH")),
     ],

@@ -16,7 +16,6 @@ from pipeline.statcache import StatCache
 from stages import distill, position, teacher
 from stages.losses import methods
 from stages.losses.methods import KINDS, METHODS
-from stages.nets import catalogue
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "loss-weights.md"
 TERM_MODULES = {kind.module for kind in KINDS.values()}
@@ -111,8 +110,7 @@ def test_values_that_no_term_takes(change: dict[str, Any], message: str) -> None
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        ({"inter_class": {"tap": "pyramids"}}, "pspnet_resnet18 has no tap 'pyramids': did you mean 'pyramid'"),
-        ({"inter_class": {"tap": "layer9"}}, "choose one of logits, backbone, pyramid"),
+        ({"inter_class": {"reduction": "relativ"}}, "no 'relativ': did you mean 'relative'"),
         ({"inter_clas": {"weight": 1}}, "did you mean 'inter_class'"),
         ({"inter_class": {"temperature": 2}}, "no 'temperature'"),
     ],
@@ -121,12 +119,3 @@ def test_mistakes_are_found_before_anything_runs(terms: dict[str, Any], message:
     with pytest.raises(PipelineError, match=message) as caught:
         distill.code(config(terms))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("net", catalogue.names())
-def test_the_catalogue_tells_the_taps_that_its_networks_have(net: str) -> None:
-    import torch
-
-    with torch.device("meta"):
-        built = catalogue.build(net, 8)
-    assert set(catalogue.entry_of(net).taps) == set(built.tap_channels)
