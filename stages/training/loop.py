@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
+from stages.losses.watch import finished
 from stages.training.checkpoint import checkpoint_path, restore_checkpoint, save_checkpoint
 from stages.training.config import OptimiserConfig
 from stages.training.learner import Learner
 
 HISTORY_EVERY = 10
 
-Probe = Callable[[int], Mapping[str, Any]]
-"""Looks at a step between forward and backward: iteration -> what the history keeps of it, {} for nothing."""
+Probe = Callable[[int], dict[str, Any]]
+"""Looks at a step between forward and backward: iteration -> what the history keeps of it, `term_seconds` among it, or
+{} for nothing."""
 
 
 def train(
@@ -57,9 +59,7 @@ def train(
             noted = probe(iteration) if probe else {}
             learner.step(total, iteration)
             if adversary:
-                total, terms = adversary.wrapped(*given)
-                values |= finite_values(terms, iteration, title)
-                adversary.step(total, iteration)
+                values |= answer(adversary, given, iteration, title, noted)
             bar.step(config.batch, values)
             if noted or iteration % HISTORY_EVERY == 0 or iteration == config.iterations - 1:
                 seconds = time.perf_counter() - began
@@ -68,6 +68,19 @@ def train(
                 check_weights(learners, iteration, title)
                 save_checkpoint(checkpoint, iteration + 1, learners, history)
     return history
+
+
+def answer(
+    adversary: Learner, given: Sequence[Any], iteration: int, title: str, noted: dict[str, Any]
+) -> dict[str, float]:
+    """The adversary's step; its terms as floats. Where the step is noted, its seconds stand beside the terms'."""
+    began = finished(next(adversary.module.parameters())) if noted else 0.0
+    total, terms = adversary.wrapped(*given)
+    values = finite_values(terms, iteration, title)
+    adversary.step(total, iteration)
+    if noted:
+        noted["term_seconds"]["adversary"] = round(finished(total) - began, 6)
+    return values
 
 
 def finite_values(terms: Mapping[str, Tensor], iteration: int, title: str) -> dict[str, float]:

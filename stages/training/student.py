@@ -37,7 +37,7 @@ class Probe(Protocol):
     def look(self, iteration: int) -> None:
         """Called before the forward pass of an iteration."""
 
-    def __call__(self, iteration: int) -> Mapping[str, Any]:
+    def __call__(self, iteration: int) -> dict[str, Any]:
         """Called between forward and backward; what it gives goes into the history."""
 
 
