@@ -2,13 +2,13 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pipeline.errors import TrainingError
 from stages.losses.binding import Bound, Seen, Setting
 from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32
 from stages.losses.methods import TermConfig
+from stages.losses.unit_distance import unit_distance
 
 
 def position(student_N2hw: Tensor, teacher_N2hw: Tensor, reduction: str = "mean") -> Tensor:
@@ -26,12 +26,6 @@ def position(student_N2hw: Tensor, teacher_N2hw: Tensor, reduction: str = "mean"
     if reduction == "paper":
         return normalised(0.5 * rows_Nh.sum() + 0.5 * columns_Nw.sum(), n)
     return normalised(0.5 * rows_Nh.sum() / h + 0.5 * columns_Nw.sum() / columns_Nw.shape[1], n)
-
-
-def unit_distance(student_Nij: Tensor, teacher_Nij: Tensor) -> Tensor:
-    """||s/||s|| - t/||t|| ||_2 along the last axis; torch's norm has gradient 0 where both are equal."""
-    difference_Nij = F.normalize(student_Nij, dim=-1) - F.normalize(teacher_Nij, dim=-1)
-    return torch.linalg.vector_norm(difference_Nij, dim=-1)
 
 
 class SharedReadout(nn.Module):
