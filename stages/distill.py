@@ -109,7 +109,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
     probe = GradientShare(config.gradient_share_iterations, config.iterations, ctx.log)
-    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe)
+    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe=probe)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from stages.losses.binding import Bound, Setting
 from stages.losses.counts import normalised
-from stages.losses.maps import no_autocast
+from stages.losses.edges import distances, mean_edge
 from stages.losses.methods import TermConfig
 from stages.losses.tokens import class_tokens, labels_on_grid
 
@@ -37,21 +37,6 @@ def inter_class(
     sums_N = (edges_t - edges_s).square().sum(dim=(1, 2))
     per_image_N = sums_N / 2 if reduction == "paper" else sums_N / count_N
     return normalised(per_image_N.sum(), len(per_image_N))
-
-
-def distances(tokens_NKD: Tensor, pairs_NKK: Tensor) -> Tensor:
-    """Euclidean distance of every pair of tokens, eq. 2, and 0 outside `pairs`: N x K x K."""
-    with no_autocast(tokens_NKD):
-        # Gives gradient 0 at distance 0, where a square root's is infinite. The mode by matrix products, which
-        # torch would choose for many classes, cancels digits between close tokens.
-        edges_NKK = torch.cdist(tokens_NKD, tokens_NKD, compute_mode="donot_use_mm_for_euclid_dist")
-    return edges_NKK * pairs_NKK
-
-
-def mean_edge(edges_NKK: Tensor, count_N: Tensor) -> Tensor:
-    """Mean length of an image's edges, N x 1 x 1; 1 where there is none."""
-    mean_N = edges_NKK.sum(dim=(1, 2)) / count_N
-    return torch.where(mean_N > 0, mean_N, 1.0)[:, None, None]
 
 
 def build(term: TermConfig, setting: Setting) -> Bound:

@@ -101,7 +101,7 @@ def trained(
     fabric = start_fabric("fp32", "cpu", seed=0)
     net, terms = Small(4), resolve(method, changes or {})
     probe = GradientShare(every, ITERATIONS, ctx.log)
-    history = train_net(fabric, net, SPEC, terms, batches, config, ctx, "student", of, probe)
+    history = train_net(fabric, net, SPEC, terms, batches, config, ctx, "student", of, probe=probe)
     return net.state_dict(), history
 
 
