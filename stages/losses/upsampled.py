@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from stages.losses.maps import no_autocast
@@ -44,6 +45,7 @@ class _BlockwiseCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (gradient_NChw,) = ctx.saved_tensors
         return gradient_NChw * grad, None
