@@ -26,6 +26,7 @@ from pipeline.store import Artifact
 
 LOG = "log.txt"
 KIB_PER_MIB = 1024
+WOULD_RUN = "would run"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def dry_run(planner: Planner, selection: Selection) -> list[Row]:
             if unmade:
                 raise waits_for(status)
             settled = status.state in SETTLED and name not in selection.forced
-            rows.append(Row(status, str(status.state) if settled else "would run"))
+            rows.append(Row(status, str(status.state) if settled else WOULD_RUN))
     return rows
 
 

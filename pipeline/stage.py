@@ -15,6 +15,8 @@ and may offer
     loading(config) -> tuple[str, ...]                      dotted modules that run wherever its artifact is loaded
     source_files(config) -> dict[str, Path]                 files outside the store that it reads, by relative name
     available(facts) -> str | None                          why it cannot run on this machine, or None
+    figures(folder) -> dict[str, dict[str, float]]          tables of figures in the files of its artifact, beyond
+                                                            metrics.json: what `diff` sets side by side
 """
 
 from collections.abc import Callable, Mapping
