@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "lineage": "pipeline.verbs.lineage",
         "tag": "pipeline.verbs.tag",
         "gc": "pipeline.verbs.gc",
+        "doctor": "pipeline.verbs.doctor",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""

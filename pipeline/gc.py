@@ -88,21 +88,21 @@ def artifact_items(inventory: Inventory, running: set[tuple[str, str]], rules: R
     ordered = sorted(inventory.artifacts.values(), key=created, reverse=True)
     for artifact in sorted(ordered, key=lambda a: kind_order(str(a.manifest["kind"]))):
         reasons = kept.get(address(artifact))
-        why = tuple(reasons) if reasons else ("no recipe, tag or sweep names it, and nothing kept was made from it",)
+        why = tuple(reasons or ("no recipe, tag or sweep names it, and nothing kept was made from it",))
         size = size_bytes(artifact)
         yield Item("artifact", shown(artifact), artifact.folder, size, created(artifact), bool(reasons), why)
     for folder, why in inventory.unreadable.items():
         reason = f"{why}: see doctor"
-        yield Item("artifact", "/".join(place_of(folder)), folder, total_bytes([folder]), touched(folder), True, (reason,))
+        yield Item(
+            "artifact", "/".join(place_of(folder)), folder, total_bytes([folder]), touched(folder), True, (reason,)
+        )
 
 
-def reasons_to_keep(
-    inventory: Inventory, running: set[tuple[str, str]], rules: Rules
-) -> Mapping[Address, list[str]]:
+def reasons_to_keep(inventory: Inventory, running: set[tuple[str, str]], rules: Rules) -> Mapping[Address, list[str]]:
     """Why each artifact that stays does."""
     reasons: dict[Address, list[str]] = defaultdict(list)
     for pointer in inventory.pointers:
-        if pointer.target in inventory.artifacts:
+        if pointer.target and pointer.target in inventory.artifacts:
             reasons[pointer.target].append(f"{OWNER_WORDS[pointer.owner]} {pointer.name}")
     for artifact in inventory.artifacts.values():
         spared = [*spared_by_rules(artifact, rules), *in_use(artifact, running)]

@@ -115,18 +115,26 @@ def place_of(folder: Path) -> Address:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an artifact's folder; StoreError saying what is wrong with it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"{MANIFEST} cannot be read: {error}") from error
     missing = [name for name in REQUIRED if not isinstance(manifest, dict) or name not in manifest]
     if missing:
         raise StoreError(f"{MANIFEST} lacks {', '.join(missing)}")
-    if datetime.fromisoformat(manifest["created"]).tzinfo is None:
-        raise StoreError(f"{MANIFEST} gives no time zone in created")
+    if not is_moment(manifest["created"]):
+        raise StoreError(f"{MANIFEST} says created {manifest['created']!r}, which is no time with a zone")
     stated = (manifest["kind"], manifest["key"], manifest["digest"])
     if stated != place_of(folder):
         raise StoreError(f"{MANIFEST} says {'/'.join(map(str, stated))}, which is another place")
     return manifest
+
+
+def is_moment(text: object) -> bool:
+    """Whether a text is an ISO time with its zone."""
+    try:
+        return datetime.fromisoformat(str(text)).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def all_pointers(home: Path) -> Iterator[Pointer]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.doctor.finding import Finding
     from pipeline.estimate import Last
     from pipeline.plan import Status
     from pipeline.run import Row
@@ -43,10 +45,10 @@ def run_table(rows: Sequence[Row]) -> str:
     return table(("stage", "action", "time", "digest", ""), cells)
 
 
-def plan_table(rows: Sequence[Row], last: Mapping[str, Last | None]) -> str:
+def plan_table(rows: Sequence[Row], last: Mapping[str, Last | None], recipe: str) -> str:
     """What would be done, with the time and size of what was made the last time, and their sums."""
     cells = [
-        (row.status.stage.name, row.action, *cost(row.status.stage.name, last), "; ".join(row.status.reasons))
+        (row.status.stage.name, row.action, *cost(row.status.stage.name, last, recipe), "; ".join(row.status.reasons))
         for row in rows
     ]
     known = [each for each in last.values() if each]
@@ -58,12 +60,15 @@ def plan_table(rows: Sequence[Row], last: Mapping[str, Last | None]) -> str:
     return "\n".join([table(("stage", "action", "last time", "last size", "reasons"), cells), words])
 
 
-def cost(stage: str, last: Mapping[str, Last | None]) -> tuple[str, str]:
+def cost(stage: str, last: Mapping[str, Last | None], recipe: str) -> tuple[str, str]:
     """Time and size of what was made the last time, or `unknown`; dashes for a stage that would not run."""
     if stage not in last:
         return "-", "-"
     made = last[stage]
-    return (duration(made.seconds), size(made.bytes)) if made else ("unknown", "unknown")
+    if made is None:
+        return "unknown", "unknown"
+    other = f" ({made.recipe})" if made.recipe != recipe else ""
+    return f"{duration(made.seconds)}{other}", f"{size(made.bytes)}{other}"
 
 
 def summary_text(row: Row) -> str:
@@ -97,6 +102,13 @@ def show_text(manifest: Mapping[str, Any], folder: str) -> str:
     lines += [f"  {name}: {figure(value)}" for name, value in manifest["summary"].items()]
     rows = [(name, f"{f['bytes']:,}", f["sha256"][:12]) for name, f in manifest["files"].items()]
     return "\n".join([*lines, "", table(("file", "bytes", "sha256"), rows)])
+
+
+def doctor_text(findings: Sequence[Finding]) -> str:
+    """One line for each finding, its advice behind it."""
+    rows = [(f.level, f.check, f"{f.found}{' -> ' if f.advice else ''}{f.advice}") for f in findings]
+    counts = ", ".join(f"{n} {level}" for level, n in Counter(str(f.level) for f in findings).items())
+    return "\n".join([table(("", "check", "found -> what to do"), rows), "", counts])
 
 
 def size(count: float) -> str:

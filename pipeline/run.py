@@ -169,8 +169,9 @@ def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: C
             with recorded(first_party(status.components["code"])) as imported:
                 outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
             check_covered(stage.name, imported, status.components["code"])
-        if status.sources:
-            (work / SOURCES).write_text(json.dumps(status.sources), encoding="utf-8")
+        if status.source_files:
+            sources = planner.source_cache.digests(status.source_files)
+            (work / SOURCES).write_text(json.dumps(sources), encoding="utf-8")
         seconds = time.perf_counter() - began
         manifest = describe(planner, status, inputs, outputs, seconds)
         artifact = store.publish(work, manifest, {LOG, SOURCES, *outputs.volatile})

@@ -21,9 +21,7 @@ from pipeline.verbs.options import home_option, json_option, print_json
 @click.option("--empty-trash", is_flag=True, help="Delete the trash for good, and do nothing else.")
 @home_option
 @json_option
-def command(
-    apply: bool, keep_last: int, older_than: int | None, empty_trash: bool, home: Path, as_json: bool
-) -> None:
+def command(apply: bool, keep_last: int, older_than: int | None, empty_trash: bool, home: Path, as_json: bool) -> None:
     """Say of everything in the store why it is kept or may go; --apply moves what may go to .pipeline/trash."""
     store = Store(home.resolve())
     if empty_trash:

@@ -63,7 +63,7 @@ def print_plan(planner: Planner, rows: Sequence[running.Row], as_json: bool) -> 
     if as_json:
         print_json([{**row.to_json(), "last": to_json(last.get(name))} for name, row in zip(names, rows, strict=True)])
     else:
-        click.echo(render.plan_table(rows, last))
+        click.echo(render.plan_table(rows, last, planner.recipe.name))
 
 
 def to_json(last: Last | None) -> dict[str, Any] | None:

@@ -26,7 +26,10 @@ def command(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Name the artifact REFERENCE, which then goes by tag:NAME and is kept by gc. NAME alone shows it, none lists all."""
+    """Name the artifact REFERENCE, which then goes by tag:NAME and is kept by gc.
+
+    NAME alone shows what it names; without NAME all tags are listed.
+    """
     planner = planner_of(recipe, settings, home)
     store = planner.store
     before = None
