@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.errors import StoreError
 from pipeline.graph import BY_NAME
 from pipeline.inventory import size_bytes
+from pipeline.plan import made_from
 from pipeline.store import Artifact
 
 METRICS = "metrics.json"
@@ -83,6 +84,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
     """Everything that is compared of one artifact, by group."""
     manifest, components = artifact.manifest, dict(artifact.manifest["components"])
     components["environment"] = {**manifest.get("environment", {}), **components.get("environment", {})}
+    components["sources"] = made_from(artifact) or components.get("sources")
     order = [*COMPONENTS, *(name for name in components if name not in COMPONENTS)]
     return {
         **{name: components.get(name) for name in order},

@@ -91,11 +91,9 @@ def artifact_items(inventory: Inventory, running: set[tuple[str, str]], rules: R
         why = tuple(reasons or ("no recipe, tag or sweep names it, and nothing kept was made from it",))
         size = size_bytes(artifact)
         yield Item("artifact", shown(artifact), artifact.folder, size, created(artifact), bool(reasons), why)
-    for folder, why in inventory.unreadable.items():
-        reason = f"{why}: see doctor"
-        yield Item(
-            "artifact", "/".join(place_of(folder)), folder, total_bytes([folder]), touched(folder), True, (reason,)
-        )
+    for folder, fault in inventory.unreadable.items():
+        name, spared = "/".join(place_of(folder)), (f"{fault}: see doctor",)
+        yield Item("artifact", name, folder, total_bytes([folder]), touched(folder), True, spared)
 
 
 def reasons_to_keep(inventory: Inventory, running: set[tuple[str, str]], rules: Rules) -> Mapping[Address, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.explain import SHOWN, short
 from pipeline.render import figure, moment, size, table
 
 if TYPE_CHECKING:
@@ -12,18 +13,13 @@ if TYPE_CHECKING:
     from pipeline.gc import Item
     from pipeline.store import Artifact
 
-HASH_LENGTH = 64
-SHOWN = 12
 LISTED = 40
 """Rows of one group that are printed; --json has all."""
 
 
-def short(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value in one cell: hashes cut, numbers to four digits."""
-    text = "-" if value is None else figure(value)
-    plain = text.removeprefix("sha256:")
-    is_hash = len(plain) == HASH_LENGTH and set(plain) <= set("0123456789abcdef")
-    return plain[:SHOWN] if is_hash else text
+    return short(figure(value) if isinstance(value, float) else value)
 
 
 def diff_text(difference: Difference) -> str:
@@ -46,7 +42,7 @@ def known(artifact: Artifact) -> list[str]:
 
 def group_text(name: str, changes: Sequence[Change]) -> str:
     """The rows of one group, numbers with their change."""
-    rows = [(f"  {c.name}", short(c.old), short(c.new), signed(c.change)) for c in changes[:LISTED]]
+    rows = [(f"  {c.name}", cell(c.old), cell(c.new), signed(c.change)) for c in changes[:LISTED]]
     more = [f"  and {len(changes) - LISTED} more: see --json"] if len(changes) > LISTED else []
     return "\n".join([table((name, "old", "new", ""), rows), *more])
 
