@@ -7,7 +7,7 @@ its key, while a rule of the command line spares it, and while a run that is goi
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pipeline.inventory import (
     size_bytes,
     take_inventory,
     total_bytes,
+    touched,
 )
 from pipeline.references import SHOWN
 from pipeline.store import Artifact, Store
@@ -93,7 +94,7 @@ def artifact_items(inventory: Inventory, running: set[tuple[str, str]], rules: R
         yield Item("artifact", shown(artifact), artifact.folder, size, created(artifact), bool(reasons), why)
     for folder, fault in inventory.unreadable.items():
         name, spared = "/".join(place_of(folder)), (f"{fault}: see doctor",)
-        yield Item("artifact", name, folder, total_bytes([folder]), touched(folder), True, spared)
+        yield Item("artifact", name, folder, total_bytes(folder), touched(folder), True, spared)
 
 
 def reasons_to_keep(inventory: Inventory, running: set[tuple[str, str]], rules: Rules) -> Mapping[Address, list[str]]:
@@ -165,7 +166,7 @@ def scratch_items(store: Store, running: set[tuple[str, str]], rules: Rules) -> 
         kind, key = folder.parent.name, folder.name
         keep, reason = judge_scratch(store, folder, (kind, key) in running, rules)
         name = f"{kind} {key[:SHOWN]}"
-        yield Item("scratch", name, folder, total_bytes([folder]), touched(folder), keep, (reason,))
+        yield Item("scratch", name, folder, total_bytes(folder), touched(folder), keep, (reason,))
 
 
 def judge_scratch(store: Store, folder: Path, is_running: bool, rules: Rules) -> tuple[bool, str]:
@@ -187,13 +188,7 @@ def work_items(home: Path, running: set[tuple[str, str]], rules: Rules) -> Itera
         recent = touched(folder) > rules.now - WORK_AGE
         reason = "a run is going on" if running else "touched within the hour" if recent else "left by a killed run"
         keep = bool(running) or recent
-        yield Item("work", folder.name[:SHOWN], folder, total_bytes([folder]), touched(folder), keep, (reason,))
-
-
-def touched(folder: Path) -> datetime:
-    """Latest change of a folder or of anything in it."""
-    latest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-    return datetime.fromtimestamp(latest, UTC)
+        yield Item("work", folder.name[:SHOWN], folder, total_bytes(folder), touched(folder), keep, (reason,))
 
 
 def kind_order(kind: str) -> int:

@@ -1,13 +1,15 @@
 """Everything that lies in a store, whichever recipe made it: what gc, lineage and doctor go through."""
 
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -193,6 +195,19 @@ def held_locks(home: Path) -> set[tuple[str, str]]:
     return held
 
 
-def total_bytes(paths: Iterable[Path]) -> int:
-    """Bytes of the files below folders."""
-    return sum(file.stat().st_size for path in paths for file in path.rglob("*") if file.is_file())
+def stats_below(folder: Path) -> Iterator[os.stat_result]:
+    """Of a folder and of everything in it; what a running stage removes meanwhile is left out."""
+    for where, _, names in os.walk(folder):
+        for path in (where, *(os.path.join(where, name) for name in names)):
+            with suppress(FileNotFoundError):
+                yield os.lstat(path)
+
+
+def total_bytes(folder: Path) -> int:
+    """Bytes of the files below a folder; 0 where it is not there."""
+    return sum(found.st_size for found in stats_below(folder) if S_ISREG(found.st_mode))
+
+
+def touched(folder: Path) -> datetime:
+    """Latest change of a folder or of anything in it."""
+    return datetime.fromtimestamp(max((found.st_mtime for found in stats_below(folder)), default=0), UTC)

@@ -19,7 +19,15 @@ def move_to_trash(store: Store, items: Iterable[Item], now: datetime) -> tuple[l
 
 
 def move(store: Store, item: Item, trash: Path) -> Item:
-    """Move one folder, unless a run took its lock meanwhile."""
+    """Move one folder, unless a run took its lock or removed it meanwhile."""
+    try:
+        return move_locked(store, item, trash)
+    except FileNotFoundError:
+        return replace(item, keep=True, reasons=("a run removed it meanwhile",))
+
+
+def move_locked(store: Store, item: Item, trash: Path) -> Item:
+    """Move one folder, that of an artifact or of resume state under its key's lock."""
     if item.what == "work":
         rename_below(item.path, store.home, trash)
         return replace(item, moved=True)
@@ -52,7 +60,7 @@ def rename_below(path: Path, home: Path, trash: Path) -> None:
 
 def trash_bytes(home: Path) -> int:
     """What the trash takes of the disk."""
-    return total_bytes([home / "trash"])
+    return total_bytes(home / "trash")
 
 
 def empty_trash(home: Path) -> None:
