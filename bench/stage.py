@@ -45,6 +45,24 @@ def code(config: Config) -> tuple[str, ...]:
     return ()
 
 
+def figures(folder: Path) -> dict[str, dict[str, float]]:
+    """Latency, size and cost out of an artifact's report.json, by candidate or role."""
+    import json
+
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    measured = [row for row in report["latency"]["rows"] if row["statistics"]]
+    return {
+        "latency, ms at the median": {row["name"]: row["statistics"]["p50_ms"] for row in measured},
+        "parameters": {role: cost["params"] for role, cost in report["complexity"].items()},
+        "Conv2d MACs": {role: cost["macs"] for role, cost in report["complexity"].items()},
+        "mIoU": {
+            f"{role} {split}": scores["miou"]
+            for role, splits in report["accuracy"].items()
+            for split, scores in splits.items()
+        },
+    }
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish complexity.json, report.json and report.md; a repeated benchmark is another digest, never overwritten."""
     import json

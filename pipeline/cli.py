@@ -20,6 +20,11 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
         "recipes": "pipeline.verbs.recipes",
+        "diff": "pipeline.verbs.diff",
+        "lineage": "pipeline.verbs.lineage",
+        "tag": "pipeline.verbs.tag",
+        "gc": "pipeline.verbs.gc",
+        "doctor": "pipeline.verbs.doctor",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""

@@ -44,11 +44,15 @@ def closure(modules: Iterable[str], cache: StatCache) -> dict[str, Reached]:
     modules = tuple(modules)
     packages = first_party(modules)
     found: dict[str, Reached] = {}
+    seen: set[str] = set()
     waiting: deque[tuple[str, str | None]] = deque((module, None) for module in modules)
     while waiting:
         module, importer = waiting.popleft()
+        if module in seen:
+            continue
+        seen.add(module)
         path = module_file(module, packages)
-        if module in found or path is None:
+        if path is None:
             continue
         fingerprint, imports = cache.get(path, partial(describe, module=anchor(module, path)))
         found[module] = Reached(fingerprint, importer)

@@ -53,11 +53,6 @@ def content_identity(path: Path, cache: StatCache, where: str) -> str:
     return f"sha256:{cache.get(path.resolve(), sha256)}"
 
 
-def source_digests(files: Mapping[str, Path], cache: StatCache) -> dict[str, str]:
-    """{relative name: sha256} of files outside the store."""
-    return {name: cache.get(path, sha256) for name, path in sorted(files.items())}
-
-
 def sources_identity(digests: Mapping[str, str]) -> str:
     """One digest over files outside the store, by relative name and content."""
     return key_of({"files": [list(row) for row in sorted(digests.items())]})

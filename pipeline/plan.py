@@ -12,8 +12,9 @@ from pipeline.explain import TO_BE_MADE, Change, changes, source_changes, summar
 from pipeline.fingerprint import Reached
 from pipeline.fingerprint import closure as code_closure
 from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
-from pipeline.identity import SCHEMA, config_identity, key_of, source_digests, sources_identity
+from pipeline.identity import SCHEMA, config_identity, key_of
 from pipeline.recipe import Recipe
+from pipeline.sources import SourceCache
 from pipeline.stage import StageConfig
 from pipeline.statcache import StatCache
 from pipeline.store import Artifact, Store
@@ -54,8 +55,8 @@ class Status:
     """What differs from `last`, all of it; `reasons` names the first few."""
     last: Artifact | None = None
     """The artifact made last for this stage of this recipe, where the state is another than current."""
-    sources: Mapping[str, str] = field(default_factory=dict)
-    """sha256 by name of the files outside the store that the stage reads."""
+    source_files: Mapping[str, str] = field(default_factory=dict)
+    """Path by relative name of the files outside the store that the stage reads."""
 
     @property
     def digest(self) -> str | None:
@@ -84,6 +85,7 @@ class Planner:
         self.needs = {name: tuple(module.needs(recipe.configs[name])) for name, module in self.modules.items()}
         self.code_cache = StatCache(store.home / "cache" / "code.json")
         self.file_cache = StatCache(store.home / "cache" / "files.json")
+        self.source_cache = SourceCache(store.home / "cache")
 
     def check(self, stages: Collection[str]) -> None:
         """Raise what is wrong with the configs of these stages, before the first of them runs for hours."""
@@ -112,11 +114,11 @@ class Planner:
         except PipelineError as error:
             return replace(found, reasons=(str(error),), error=error)
         try:
-            sources = self.sources(stage)
+            files = self.source_files(stage)
         except PipelineError as error:
             return self.without_sources(found, components, error)
-        components["sources"] = sources_identity(sources) if sources else None
-        found = replace(found, components=components, sources=sources)
+        components["sources"] = self.source_cache.identity(files) if files else None
+        found = replace(found, components=components, source_files=files)
         waiting = [name for name in needs if upstream[name].state not in SETTLED]
         return self.waiting(found, waiting) if waiting else self.decided(found)
 
@@ -170,7 +172,7 @@ class Planner:
         old = found.last.manifest["components"]
         listed = [c for c in changes(old, found.components, self.reached(found.stage)) if c.component != "sources"]
         if old.get("sources") != found.components["sources"]:
-            listed += source_changes(made_from(found.last), found.sources)
+            listed += source_changes(made_from(found.last), self.source_cache.digests(found.source_files))
         return tuple(listed)
 
     def unavailable(self, stage: Stage) -> str | None:
@@ -193,11 +195,10 @@ class Planner:
             "environment": {name: self.facts[name] for name in getattr(module, "ENVIRONMENT", ())},
         }
 
-    def sources(self, stage: Stage) -> dict[str, str]:
-        """sha256 by name of the files outside the store that the stage reads."""
+    def source_files(self, stage: Stage) -> dict[str, str]:
+        """Path by relative name of the files outside the store that the stage reads."""
         source_files = getattr(self.modules[stage.name], "source_files", None)
-        files = source_files(self.recipe.configs[stage.name]) if source_files else {}
-        return source_digests(files, self.file_cache)
+        return source_files(self.recipe.configs[stage.name]) if source_files else {}
 
     def reached(self, stage: Stage) -> dict[str, Reached]:
         """The first-party code that the stage may run."""
@@ -222,6 +223,7 @@ class Planner:
         """Keep fingerprints and file hashes for the next command."""
         self.code_cache.save()
         self.file_cache.save()
+        self.source_cache.save()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.doctor.finding import Finding
+    from pipeline.estimate import Last
     from pipeline.plan import Status
     from pipeline.run import Row
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def status_table(statuses: Sequence[Status]) -> str:
@@ -17,6 +22,12 @@ def status_table(statuses: Sequence[Status]) -> str:
         for s in statuses
     ]
     return table(("stage", "state", "key", "digest", "reasons"), rows)
+
+
+def check_text(open_stages: Sequence[Status]) -> str:
+    """One line for each stage that is not settled."""
+    lines = [f"{s.stage.name} is {s.state}: {'; '.join(s.reasons)}" for s in open_stages]
+    return "\n".join(lines) or "every stage is current, skipped or not needed"
 
 
 def run_table(rows: Sequence[Row]) -> str:
@@ -32,6 +43,32 @@ def run_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return table(("stage", "action", "time", "digest", ""), cells)
+
+
+def plan_table(rows: Sequence[Row], last: Mapping[str, Last | None], recipe: str) -> str:
+    """What would be done, with the time and size of what was made the last time, and their sums."""
+    cells = [
+        (row.status.stage.name, row.action, *cost(row.status.stage.name, last, recipe), "; ".join(row.status.reasons))
+        for row in rows
+    ]
+    known = [each for each in last.values() if each]
+    seconds, count = sum(each.seconds for each in known), sum(each.bytes for each in known)
+    unknown = [name for name, each in last.items() if each is None]
+    total = f"in all {duration(seconds)} and {size(count)} the last time" if known else ""
+    missing = f"unknown, as never made: {', '.join(unknown)}" if unknown else ""
+    words = "; ".join(part for part in (total, missing) if part) or "nothing would run"
+    return "\n".join([table(("stage", "action", "last time", "last size", "reasons"), cells), words])
+
+
+def cost(stage: str, last: Mapping[str, Last | None], recipe: str) -> tuple[str, str]:
+    """Time and size of what was made the last time, or `unknown`; dashes for a stage that would not run."""
+    if stage not in last:
+        return "-", "-"
+    made = last[stage]
+    if made is None:
+        return "unknown", "unknown"
+    other = f" ({made.recipe})" if made.recipe != recipe else ""
+    return f"{duration(made.seconds)}{other}", f"{size(made.bytes)}{other}"
 
 
 def summary_text(row: Row) -> str:
@@ -65,3 +102,32 @@ def show_text(manifest: Mapping[str, Any], folder: str) -> str:
     lines += [f"  {name}: {figure(value)}" for name, value in manifest["summary"].items()]
     rows = [(name, f"{f['bytes']:,}", f["sha256"][:12]) for name, f in manifest["files"].items()]
     return "\n".join([*lines, "", table(("file", "bytes", "sha256"), rows)])
+
+
+def doctor_text(findings: Sequence[Finding]) -> str:
+    """One line for each finding, its advice behind it."""
+    rows = [(f.level, f.check, f"{f.found}{' -> ' if f.advice else ''}{f.advice}") for f in findings]
+    counts = ", ".join(f"{n} {level}" for level, n in Counter(str(f.level) for f in findings).items())
+    return "\n".join([table(("", "check", "found -> what to do"), rows), "", counts])
+
+
+def size(count: float) -> str:
+    """Bytes as `512 B`, `3.1 MiB`."""
+    for unit in UNITS[:-1]:
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} {UNITS[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """`5.3 s`, `12 min 40 s`, `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def moment(created: str) -> str:
+    """An ISO time to the minute."""
+    return created[:16].replace("T", " ")

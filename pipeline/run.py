@@ -26,6 +26,7 @@ from pipeline.store import Artifact
 
 LOG = "log.txt"
 KIB_PER_MIB = 1024
+WOULD_RUN = "would run"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def dry_run(planner: Planner, selection: Selection) -> list[Row]:
             if unmade:
                 raise waits_for(status)
             settled = status.state in SETTLED and name not in selection.forced
-            rows.append(Row(status, str(status.state) if settled else "would run"))
+            rows.append(Row(status, str(status.state) if settled else WOULD_RUN))
     return rows
 
 
@@ -168,8 +169,9 @@ def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: C
             with recorded(first_party(status.components["code"])) as imported:
                 outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
             check_covered(stage.name, imported, status.components["code"])
-        if status.sources:
-            (work / SOURCES).write_text(json.dumps(status.sources), encoding="utf-8")
+        if status.source_files:
+            sources = planner.source_cache.digests(status.source_files)
+            (work / SOURCES).write_text(json.dumps(sources), encoding="utf-8")
         seconds = time.perf_counter() - began
         manifest = describe(planner, status, inputs, outputs, seconds)
         artifact = store.publish(work, manifest, {LOG, SOURCES, *outputs.volatile})

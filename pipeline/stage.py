@@ -13,8 +13,11 @@ and may offer
     choices(config) -> dict[str, Any]                       what names in the config stand for, where a table of data
                                                             says so (a network's entry in its catalogue): in the key
     loading(config) -> tuple[str, ...]                      dotted modules that run wherever its artifact is loaded
-    source_files(config) -> dict[str, Path]                 files outside the store that it reads, by relative name
+    source_files(config) -> dict[str, str]                  files outside the store that it reads, path by relative
+                                                            name
     available(facts) -> str | None                          why it cannot run on this machine, or None
+    figures(folder) -> dict[str, dict[str, float]]          tables of figures in the files of its artifact, beyond
+                                                            metrics.json: what `diff` sets side by side
 """
 
 from collections.abc import Callable, Mapping

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ class StatCache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: dict[str, list[Any]] = self._read()
         self.changed = False
 
-    def _read(self) -> dict[str, list[Any]]:
+    @cached_property
+    def entries(self) -> dict[str, list[Any]]:
+        """[signature, value] by path, read when it is first asked for."""
         try:
             entries = json.loads(self.path.read_bytes())
         except (OSError, ValueError):

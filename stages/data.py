@@ -29,7 +29,7 @@ def code(config: Config) -> tuple[str, ...]:
     return (source_of(config.source).module,)
 
 
-def source_files(config: Config) -> dict[str, Path]:
+def source_files(config: Config) -> dict[str, str]:
     """Every file below `data.root` that can count; DataError where the root is missing."""
     if not source_of(config.source).reads_root:
         return {}

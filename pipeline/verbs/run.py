@@ -1,12 +1,15 @@
 """`run`: bring stages up to date."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline import render
 from pipeline import run as running
-from pipeline.plan import select
+from pipeline.estimate import Last, last_made
+from pipeline.plan import Planner, select
 from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 
@@ -33,7 +36,10 @@ def command(
     """Bring stages up to date; what is current is left alone."""
     planner = planner_of(recipe, settings, home, device)
     selection = select(planner.needs, until, start, only, force)
-    rows = running.dry_run(planner, selection) if dry_run else running.run(planner, selection, say)
+    if dry_run:
+        print_plan(planner, running.dry_run(planner, selection), as_json)
+        return False
+    rows = running.run(planner, selection, say)
     failures = [f"{row.status.stage.name}: {failure}" for row in rows for failure in row.failures]
     for failure in failures:
         say(f"failed: {failure}")
@@ -41,9 +47,25 @@ def command(
         print_json([row.to_json() for row in rows])
         return bool(failures)
     click.echo(render.run_table(rows))
-    if not dry_run and not any(row.action == "ran" for row in rows):
+    if not any(row.action == "ran" for row in rows):
         click.echo("nothing to do: every selected stage is current or skipped")
     made = [row.status for row in rows if row.status.artifact]
     if made and made[-1].artifact:
         click.echo(f"{made[-1].stage.name}: {made[-1].artifact.folder}")
     return bool(failures)
+
+
+def print_plan(planner: Planner, rows: Sequence[running.Row], as_json: bool) -> None:
+    """What would run, and what it took the last time."""
+    names = [row.status.stage.name for row in rows]
+    would_run = {row.status.stage.name for row in rows if row.action == running.WOULD_RUN}
+    last = {name: last_made(planner.store, planner.recipe.name, name) for name in names if name in would_run}
+    if as_json:
+        print_json([{**row.to_json(), "last": to_json(last.get(name))} for name, row in zip(names, rows, strict=True)])
+    else:
+        click.echo(render.plan_table(rows, last, planner.recipe.name))
+
+
+def to_json(last: Last | None) -> dict[str, Any] | None:
+    """As plain data; None for a stage that would not run or was never made."""
+    return last.to_json() if last else None

@@ -1,11 +1,19 @@
 """The command line, as a user calls it."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pipeline.cli import main
+from pipeline.graph import BY_NAME
+from pipeline.store import Artifact, Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -74,3 +82,68 @@ def checkout(finished: tuple[Path, Done], tmp_path: Path) -> tuple[Pipeline, Pat
         shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(finished[0], tmp_path / "home", symlinks=True)
     return Pipeline(tmp_path / "code"), tmp_path / "home"
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`call("gc", "--home", home)`: the command line within this process; exit code, stdout, stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pipeline", *map(str, words)])
+        capsys.readouterr()
+        code = main()
+        return code, *capsys.readouterr()
+
+    return call
+
+
+class Shelf:
+    """A store filled by hand with artifacts of one small file."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.store = Store(home)
+        self.began = datetime.now(UTC) - timedelta(hours=1)
+        self.count = 0
+
+    def add(
+        self,
+        stage: str,
+        inputs: Mapping[str, Artifact] | None = None,
+        content: str | None = None,
+        days_old: float = 0,
+        files: Mapping[str, str] | None = None,
+        **changes: Any,
+    ) -> Artifact:
+        """Publish one, a second younger than the one before; `content` None makes it unlike all others."""
+        self.count += 1
+        inputs = inputs or {}
+        key = changes.pop("key", None) or hashlib.sha256(str(self.count).encode()).hexdigest()
+        named = {name: {"key": each.key, "digest": each.digest} for name, each in inputs.items()}
+        components = {"config": {}, "code": {}, "inputs": {name: each.digest for name, each in inputs.items()}}
+        manifest = {
+            "stage": stage,
+            "kind": BY_NAME[stage].kind,
+            "key": key,
+            "recipe": "quickstart",
+            "components": {**components, **changes.pop("components", {})},
+            "inputs": named,
+            "summary": {},
+            "created": (self.began + timedelta(seconds=self.count, days=-days_old)).isoformat(timespec="seconds"),
+            "seconds": 1.0,
+            "environment": {},
+            **changes,
+        }
+        work = self.store.new_work_folder()
+        for name, text in {"model.txt": content or str(self.count), **(files or {})}.items():
+            (work / name).write_text(text)
+        return self.store.publish(work, manifest, ())
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """An empty store to be filled by hand."""
+    return Shelf(tmp_path / "home")

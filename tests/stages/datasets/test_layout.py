@@ -84,5 +84,5 @@ def test_files_below_lists_what_counts(small: Path) -> None:
     (small / "images/deep/g.png").write_bytes(b"")
     found = files_below(small)
     assert len(found) == 4 + 12 + 1
-    assert found["images/deep/g.png"] == small / "images/deep/g.png"
+    assert found["images/deep/g.png"] == str(small / "images/deep/g.png")
     assert "notes.md" not in found
