@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.plan import Status
     from pipeline.run import Row
+    from pipeline.verify import Verdict
 
 
 def status_table(statuses: Sequence[Status]) -> str:
@@ -65,3 +66,14 @@ def show_text(manifest: Mapping[str, Any], folder: str) -> str:
     lines += [f"  {name}: {figure(value)}" for name, value in manifest["summary"].items()]
     rows = [(name, f"{f['bytes']:,}", f["sha256"][:12]) for name, f in manifest["files"].items()]
     return "\n".join([*lines, "", table(("file", "bytes", "sha256"), rows)])
+
+
+def verify_text(verdicts: Sequence[Verdict]) -> str:
+    """What was found of each artifact; under it every faulty file and how to restore it."""
+    rows = [(v.reference, f"{v.files}", f"{v.bytes:,}", "corrupt" if v.faults else "ok") for v in verdicts]
+    lines = [table(("artifact", "files", "bytes", ""), rows)]
+    for verdict in verdicts:
+        if verdict.faults:
+            lines += ["", str(verdict.folder), *(f"  {fault.text()}" for fault in verdict.faults)]
+            lines += [f"  {verdict.restore}"]
+    return "\n".join(lines)
