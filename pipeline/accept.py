@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import StoreError
+from pipeline.manifest import MANIFEST, describe_files, digest_of
 from pipeline.plan import Planner, State, Status
-from pipeline.store import MANIFEST, Artifact, describe_files, digest_of
+from pipeline.store import Artifact
 
 ACCEPTABLE = ("code", "stage", "schema")
 """Components whose change may leave the result as it was; any other says that the result is another one."""

@@ -1,13 +1,15 @@
 """The command line: the verbs by name, each loaded when it is called, and the exit codes."""
 
-import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 
 import click
 
+from pipeline.disk import as_full
 from pipeline.errors import PipelineError
+from pipeline.signals import Terminated, stop_on_sigterm
 from pipeline.verbs.options import say
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -16,6 +18,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "status": "pipeline.verbs.status",
         "explain": "pipeline.verbs.explain",
         "show": "pipeline.verbs.show",
+        "verify": "pipeline.verbs.verify",
         "graph": "pipeline.verbs.graph",
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
@@ -28,7 +31,10 @@ VERBS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""
+USER_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
+"""128 and the number of the signal, as shells count."""
 
 
 class Verbs(click.Group):
@@ -50,22 +56,43 @@ def cli() -> None:
 
 
 def main() -> int:
-    """Exit code 0; 2 and one line for a user's error; 130 for Ctrl-C."""
+    """Exit code 0; 2 and one line for a user's error; 130 for Ctrl-C, 143 for SIGTERM."""
+    stop_on_sigterm()
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        return interrupted()
-    except KeyboardInterrupt:
-        return interrupted()
+    except click.exceptions.Abort as error:
+        # click makes one of a KeyboardInterrupt.
+        return interrupted(error.__cause__ or error)
+    except KeyboardInterrupt as error:
+        return interrupted(error)
     except click.ClickException as error:
         error.show()
-        return 2
+        return USER_ERROR
     except PipelineError as error:
-        say(f"error: {error}")
-        return 2
+        return failed(error)
+    except OSError as error:
+        full = as_full(error, Path.cwd())
+        if full is None:
+            raise
+        return failed(full)
     return code if isinstance(code, int) else 0
 
 
-def interrupted() -> int:
-    print("interrupted: nothing half made was published; the same command goes on from here", file=sys.stderr)
-    return INTERRUPTED
+def failed(error: PipelineError) -> int:
+    """Say what happened in one line, then what to do."""
+    say(f"error: {error}")
+    say_notes(error)
+    return USER_ERROR
+
+
+def interrupted(error: BaseException) -> int:
+    """Say that nothing is lost, and how to go on."""
+    say("interrupted: nothing half made was published")
+    say_notes(error)
+    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+def say_notes(error: BaseException) -> None:
+    """Print what was noted on an error on its way: the command that goes on."""
+    for note in getattr(error, "__notes__", ()):
+        say(note)

@@ -1,5 +1,7 @@
 """The exception tree. Every message is one line: what happened, where, and what to do next."""
 
+from pathlib import Path
+
 
 class PipelineError(Exception):
     """Base of every error that a user can cause; the command line prints it and exits with 2."""
@@ -31,3 +33,17 @@ class ParityError(PipelineError):
 
 class StoreError(PipelineError):
     """An artifact is missing or is not what its manifest says."""
+
+
+class CorruptError(StoreError):
+    """A file of an artifact is not what its manifest says, or the manifest is none."""
+
+    def __init__(self, folder: Path, file: str, problem: str) -> None:
+        super().__init__(f"{folder} is corrupt: {file} {problem}; pull it again, or make it again with run --force")
+        self.folder = folder
+        self.file = file
+        self.problem = problem
+
+
+class DiskFullError(PipelineError):
+    """There was no room for a file."""

@@ -7,17 +7,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipeline import attempts
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.explain import TO_BE_MADE, Change, changes, source_changes, summary
 from pipeline.fingerprint import Reached
 from pipeline.fingerprint import closure as code_closure
 from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
 from pipeline.identity import SCHEMA, config_identity, key_of
+from pipeline.locks import holder, lock_path
 from pipeline.recipe import Recipe
 from pipeline.sources import SourceCache
 from pipeline.stage import StageConfig
 from pipeline.statcache import StatCache
 from pipeline.store import Artifact, Store
+from pipeline.verify import check, restore, told
 
 
 class State(StrEnum):
@@ -26,7 +29,10 @@ class State(StrEnum):
     """The files from which it was made are not on this machine; its recorded digest stands."""
     STALE = "stale"
     MISSING = "missing"
+    RUNNING = "running"
     INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    CORRUPT = "corrupt"
     SKIPPED = "skipped"
     NOT_NEEDED = "not needed"
 
@@ -57,11 +63,18 @@ class Status:
     """The artifact made last for this stage of this recipe, where the state is another than current."""
     source_files: Mapping[str, str] = field(default_factory=dict)
     """Path by relative name of the files outside the store that the stage reads."""
+    broken: Path | None = None
+    """Folder of the artifact that would be current if its files were what its manifest says."""
 
     @property
     def digest(self) -> str | None:
         """Digest of the current artifact."""
         return self.artifact.digest if self.artifact else None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the artifact lies that is current, or would be if it were not corrupt."""
+        return self.artifact.folder if self.artifact else self.broken
 
     def to_json(self) -> dict[str, Any]:
         """The row of `status --json`."""
@@ -135,19 +148,46 @@ class Planner:
         """Status of a stage all of whose inputs are settled, so that its key is known."""
         key = key_of(found.components)
         found = replace(found, key=key)
-        artifact = self.store.current(found.stage.kind, key)
-        if artifact is not None:
-            return replace(found, state=State.CURRENT, artifact=artifact, last=None)
+        made = self.made(found, self.store.current_folder(found.stage.kind, key))
+        if made:
+            return made
         unavailable = self.unavailable(found.stage)
         if unavailable:
             return replace(found, state=State.SKIPPED, reasons=(unavailable,))
-        scratch = self.store.scratch(found.stage.kind, key)
-        if scratch.is_dir() and any(scratch.iterdir()):
-            return replace(found, state=State.INTERRUPTED, reasons=("goes on from its last checkpoint",))
+        begun = self.begun(found)
+        if begun:
+            return begun
         if found.last is None:
             return replace(found, state=State.MISSING, reasons=("never made for this recipe",))
         differs = self.differences(found)
         return replace(found, state=State.STALE, reasons=summary(differs), changes=differs)
+
+    def made(self, found: Status, folder: Path | None) -> Status | None:
+        """Status of a stage that has an artifact, in `folder`, sound or corrupt, or that a process is making."""
+        assert found.key is not None
+        faults = check(self.store.home, folder) if folder else ()
+        making = holder(lock_path(self.store.home, found.stage.kind, found.key))
+        by = (f"being made by {making.text()}",) if making else ()
+        if making and (faults or folder is None):
+            return replace(found, state=State.RUNNING, reasons=by)
+        if folder is None:
+            return None
+        if faults:
+            why = (told(faults), restore(found.stage.name, folder))
+            return replace(found, state=State.CORRUPT, reasons=why, broken=folder)
+        return replace(found, state=State.CURRENT, reasons=by, artifact=self.store.at(folder), last=None)
+
+    def begun(self, found: Status) -> Status | None:
+        """Status of a stage of which an attempt was begun and not brought to its end."""
+        assert found.key is not None
+        scratch = self.store.scratch(found.stage.kind, found.key)
+        failure = attempts.failure(scratch)
+        if failure:
+            return replace(found, state=State.FAILED, reasons=(failure.text(),))
+        if not attempts.was_begun(scratch):
+            return None
+        how = "goes on from its last checkpoint" if attempts.has_state(scratch) else "left no checkpoint: starts again"
+        return replace(found, state=State.INTERRUPTED, reasons=(how,))
 
     def without_sources(self, found: Status, components: Mapping[str, Any], absent: PipelineError) -> Status:
         """Status of a stage whose source files are not on this machine: what was made from them stands."""
@@ -155,9 +195,10 @@ class Planner:
         artifact = next(alike, None)
         if artifact is None:
             return replace(found, reasons=(str(absent),), error=absent)
-        made_from = artifact.manifest["components"]
-        made = replace(found, components=made_from, key=artifact.key, artifact=artifact, last=None)
-        return replace(made, state=State.SOURCE_ABSENT, reasons=(str(absent),))
+        found = replace(found, components=artifact.manifest["components"], key=artifact.key)
+        made = self.made(found, artifact.folder)
+        assert made is not None
+        return replace(made, state=State.SOURCE_ABSENT, reasons=(str(absent),)) if made.artifact else made
 
     def candidates(self, found: Status) -> Iterator[Artifact]:
         """Artifacts that may stand for a stage: the one this recipe used last, then every other, newest first."""

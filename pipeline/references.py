@@ -8,18 +8,19 @@ losses/idd-seed0     by a sweep and its cell
 
 from pathlib import Path
 
-from pipeline.errors import StoreError
+from pipeline.errors import CorruptError, StoreError
 from pipeline.graph import BY_NAME, matching
 from pipeline.nearest import nearest
 from pipeline.plan import Planner
 from pipeline.store import Artifact, Store
+from pipeline.verify import check
 
 SHOWN = 12
 """Characters of a hash that are printed."""
 
 
 def resolve(reference: str, planner: Planner) -> Artifact:
-    """The artifact that a reference names; StoreError where there is none or more than one."""
+    """The artifact that a reference names; StoreError where there is none, more than one, or a corrupt one."""
     if reference.startswith("tag:"):
         return by_pointer(planner.store, "tags", reference.removeprefix("tag:"))
     if "/" in reference:
@@ -29,6 +30,9 @@ def resolve(reference: str, planner: Planner) -> Artifact:
     if at:
         return by_prefix(planner.store, BY_NAME[name].kind, prefix)
     status = planner.statuses()[name]
+    if status.broken:
+        fault = check(planner.store.home, status.broken)[0]
+        raise CorruptError(status.broken, fault.file, fault.problem)
     artifact = status.artifact or planner.store.last(planner.recipe.name, name)
     if artifact is None:
         raise StoreError(f"{name} has no artifact: it is {status.state}: {'; '.join(status.reasons)}")
@@ -44,16 +48,25 @@ def one_stage(name: str) -> tuple[str]:
 
 
 def by_prefix(store: Store, kind: str, prefix: str) -> Artifact:
-    """The one artifact of a kind whose digest or key begins so."""
-    found = [a for a in store.artifacts(kind) if a.digest.startswith(prefix) or a.key.startswith(prefix)]
+    """The one artifact of a kind whose digest or key begins so; CorruptError where its manifest is none."""
+    known = store.folders(kind)
+    found = [folder for folder in known if folder.name.startswith(prefix) or folder.parent.name.startswith(prefix)]
     # Equal bytes under several keys are one thing to whoever names them by digest.
-    if len({a.digest for a in found}) == 1:
-        return found[-1]
+    if len({folder.name for folder in found}) == 1:
+        return store.at(found[-1])
     if not found:
-        known = ", ".join(f"{kind}@{a.digest[:SHOWN]}" for a in store.artifacts(kind)) or "none at all"
-        raise StoreError(f"no artifact {kind}@{prefix}: there is {known}")
-    candidates = ", ".join(f"{kind}@{a.digest[:SHOWN]} ({a.manifest['created']})" for a in found)
+        names = ", ".join(f"{kind}@{folder.name[:SHOWN]}" for folder in known) or "none at all"
+        raise StoreError(f"no artifact {kind}@{prefix}: there is {names}")
+    candidates = ", ".join(f"{kind}@{folder.name[:SHOWN]} ({made_at(store, folder)})" for folder in found)
     raise StoreError(f"{kind}@{prefix} names {len(found)} artifacts: {candidates}")
+
+
+def made_at(store: Store, folder: Path) -> str:
+    """When an artifact was made, as far as it can tell."""
+    try:
+        return str(store.at(folder).manifest["created"])
+    except CorruptError:
+        return "corrupt"
 
 
 def by_pointer(store: Store, folder: str, name: str) -> Artifact:

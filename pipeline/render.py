@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipeline.estimate import Last
     from pipeline.plan import Status
     from pipeline.run import Row
+    from pipeline.verify import Verdict
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -131,3 +132,14 @@ def duration(seconds: float) -> str:
 def moment(created: str) -> str:
     """An ISO time to the minute."""
     return created[:16].replace("T", " ")
+
+
+def verify_text(verdicts: Sequence[Verdict]) -> str:
+    """What was found of each artifact; under it every faulty file and how to restore it."""
+    rows = [(v.reference, f"{v.files}", f"{v.bytes:,}", "corrupt" if v.faults else "ok") for v in verdicts]
+    lines = [table(("artifact", "files", "bytes", ""), rows)]
+    for verdict in verdicts:
+        if verdict.faults:
+            lines += ["", str(verdict.folder), *(f"  {fault.text()}" for fault in verdict.faults)]
+            lines += [f"  {verdict.restore}"]
+    return "\n".join(lines)

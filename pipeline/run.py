@@ -2,7 +2,6 @@
 
 import json
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,18 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from pipeline import attempts
+from pipeline.again import command_again
 from pipeline.errors import StoreError
 from pipeline.facts import environment
 from pipeline.fingerprint import first_party
 from pipeline.graph import STAGES, closure
 from pipeline.identity import machine_settings
 from pipeline.imports import check_covered, recorded
+from pipeline.locks import held, lock_path
 from pipeline.plan import MADE, SETTLED, SOURCES, Planner, Selection, State, Status, input_folders
 from pipeline.progress import progress
 from pipeline.stage import Context, Outputs
-from pipeline.store import Artifact
+from pipeline.store import CURRENT, Artifact
+from pipeline.workspace import dispose, put_aside, sweep
 
 LOG = "log.txt"
 KIB_PER_MIB = 1024
@@ -35,7 +36,8 @@ class Row:
 
     status: Status
     action: str
-    """`ran`, the state in which it was left, or with --dry-run `would run`."""
+    """`ran`, `reused` (another process made it while this one waited), the state in which it was left, or with
+    --dry-run `would run`."""
     seconds: float = 0.0
 
     @property
@@ -58,6 +60,7 @@ class Row:
 def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> list[Row]:
     """Bring the selected stages up to date, in order; returns a row for each of them."""
     planner.check(selection.selected)
+    sweep(planner.store.home)
     wanted = closure(tuple(selection.selected), planner.needs)
     statuses: dict[str, Status] = {}
     rows = []
@@ -66,6 +69,7 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
             if stage.name not in wanted:
                 continue
             status = planner.status(stage, statuses)
+            refuse_corrupt(status, selection)
             if stage.name in selection.selected:
                 row = settle(planner, status, statuses, stage.name in selection.forced, say)
                 rows.append(row)
@@ -79,9 +83,12 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
 def dry_run(planner: Planner, selection: Selection) -> list[Row]:
     """What `run` would do, stage by stage, without doing it."""
     planner.check(selection.selected)
+    wanted = closure(tuple(selection.selected), planner.needs)
     statuses = planner.statuses()
     rows = []
     for name, status in statuses.items():
+        if name in wanted:
+            refuse_corrupt(status, selection)
         if name in selection.selected:
             if status.error:
                 raise status.error
@@ -91,6 +98,16 @@ def dry_run(planner: Planner, selection: Selection) -> list[Row]:
             settled = status.state in SETTLED and name not in selection.forced
             rows.append(Row(status, str(status.state) if settled else WOULD_RUN))
     return rows
+
+
+def refuse_corrupt(status: Status, selection: Selection) -> None:
+    """StoreError where a stage's artifact is corrupt and the command does not replace it: nothing is built on that."""
+    name = status.stage.name
+    if status.state is not State.CORRUPT or name in selection.forced:
+        return
+    error = StoreError(f"{name} is corrupt, nothing was run: {'; '.join(status.reasons)}")
+    error.add_note(f"next: {command_again('--force', name)}")
+    raise error
 
 
 def waits_for(status: Status) -> StoreError:
@@ -113,14 +130,19 @@ def settle(
     if status.state in MADE and not forced:
         assert status.artifact is not None
         planner.store.remember(planner.recipe.name, status.stage.name, status.artifact)
+        attempts.clear_spent(planner.store, status.stage.kind, status.artifact.key)
         return Row(status, str(status.state))
     if status.key is None:
         raise waits_for(status)
     began = time.perf_counter()
-    artifact = locked_execute(planner, status, upstream, forced, say)
-    planner.store.remember(planner.recipe.name, status.stage.name, artifact)
-    made = replace(status, state=State.CURRENT, reasons=(), artifact=artifact)
-    return Row(made, "ran", time.perf_counter() - began)
+    try:
+        artifact, action = locked_execute(planner, status, upstream, forced, say)
+        planner.store.remember(planner.recipe.name, status.stage.name, artifact)
+    except BaseException as error:
+        error.add_note(f"next: {command_again()}")
+        raise
+    made = replace(status, state=State.CURRENT, reasons=(), artifact=artifact, broken=None)
+    return Row(made, action, time.perf_counter() - began)
 
 
 def locked_execute(
@@ -129,35 +151,32 @@ def locked_execute(
     upstream: Mapping[str, Status],
     forced: bool,
     say: Callable[[str], None],
-) -> Artifact:
-    """Execute under the key's lock; if another process made the artifact meanwhile, take that."""
+) -> tuple[Artifact, str]:
+    """Execute under the key's lock, or take what another process made meanwhile; returns which of the two it was."""
+    store, name = planner.store, status.stage.name
     assert status.key is not None
-    kind = status.stage.kind
-    path = planner.store.home / "locks" / f"{kind}-{status.key}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{status.stage.name}: another process is making it; waiting")
-        lock.acquire()
-    try:
-        made_meanwhile = None if forced else planner.store.current(kind, status.key)
-        return made_meanwhile or execute(planner, status, input_folders(status, upstream), say)
-    finally:
-        lock.release()
+    lock = lock_path(store.home, status.stage.kind, status.key)
+    with held(lock, lambda holder: say(f"{name}: waits for {holder}, which is making it")) as waited:
+        made_meanwhile = None if forced else store.intact(status.stage.kind, status.key)
+        if made_meanwhile:
+            say(f"{name}: made by another process meanwhile")
+            return made_meanwhile, "reused" if waited else "current"
+        sweep(store.home, lock)
+        return execute(planner, status, input_folders(status, upstream), lock, say), "ran"
 
 
-def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: Callable[[str], None]) -> Artifact:
+def execute(
+    planner: Planner, status: Status, inputs: Mapping[str, Path], lock: Path, say: Callable[[str], None]
+) -> Artifact:
     """Run the stage's function in a fresh work folder and publish what it wrote."""
     store, stage = planner.store, status.stage
     assert status.key is not None
     say(f"{stage.name}: {'; '.join(status.reasons) or 'forced'}")
     scratch = store.scratch(stage.kind, status.key)
-    scratch.mkdir(parents=True, exist_ok=True)
-    work = store.new_work_folder()
+    if attempts.is_spent(scratch, store.root / stage.kind / status.key / CURRENT):
+        dispose(store.home, scratch, lock)
     began = time.perf_counter()
-    try:
+    with attempts.attempt(store, scratch, lock, last_bytes(planner, status)) as work:
         with (work / LOG).open("w", encoding="utf-8") as log_file:
 
             def log(line: str) -> None:
@@ -175,10 +194,16 @@ def execute(planner: Planner, status: Status, inputs: Mapping[str, Path], say: C
         seconds = time.perf_counter() - began
         manifest = describe(planner, status, inputs, outputs, seconds)
         artifact = store.publish(work, manifest, {LOG, SOURCES, *outputs.volatile})
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+    dispose(store.home, scratch, lock)
+    if status.broken and status.broken != artifact.folder and status.broken.is_dir():
+        put_aside(store.home, status.broken)
     return artifact
+
+
+def last_bytes(planner: Planner, status: Status) -> int:
+    """Size of the artifact that this recipe had last of a stage; 0 where it had none."""
+    last = planner.store.last(planner.recipe.name, status.stage.name)
+    return sum(file["bytes"] for file in last.manifest["files"].values()) if last else 0
 
 
 def describe(

@@ -6,19 +6,22 @@
 The key says what went in, the digest what came out.
 """
 
-import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import StoreError
+from pipeline.durable import flush_folder, flush_tree, replace_text
+from pipeline.errors import CorruptError
+from pipeline.manifest import MANIFEST, describe_files, digest_of, read_manifest, sealed
+from pipeline.verify import check
+from pipeline.workspace import new_work_folder, put_aside
 
-MANIFEST = "manifest.json"
+CURRENT = "current"
 
 
 @dataclass(frozen=True)
@@ -47,33 +50,49 @@ class Store:
         self.root = home / "store"
 
     def current(self, kind: str, key: str) -> Artifact | None:
-        """The artifact in use under a key, or None."""
+        """The artifact in use under a key, or None; CorruptError where its manifest is missing or is none."""
+        folder = self.current_folder(kind, key)
+        return self.at(folder) if folder else None
+
+    def current_folder(self, kind: str, key: str) -> Path | None:
+        """Folder of the artifact in use under a key, whatever lies in it; None where there is none."""
         try:
-            digest = (self.root / kind / key / "current").read_text().strip()
-        except OSError:
+            digest = (self.root / kind / key / CURRENT).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
             return None
-        return self.find(kind, key, digest)
+        folder = self.root / kind / key / digest
+        return folder if digest and folder.is_dir() else None
 
     def find(self, kind: str, key: str, digest: str) -> Artifact | None:
-        """One artifact by key and digest, or None."""
+        """One artifact by key and digest, or None; CorruptError where its manifest is missing or is none."""
         folder = self.root / kind / key / digest
-        try:
-            return Artifact(folder, json.loads((folder / MANIFEST).read_text()))
-        except OSError:
-            return None
-        except ValueError as error:
-            raise StoreError(f"{folder / MANIFEST} is not valid JSON; delete {folder} and run again") from error
+        return self.at(folder) if folder.is_dir() else None
+
+    def at(self, folder: Path) -> Artifact:
+        """The artifact in a folder; CorruptError where its manifest is missing or is none."""
+        return Artifact(folder, read_manifest(folder))
+
+    def intact(self, kind: str, key: str) -> Artifact | None:
+        """The artifact in use under a key if every file of it is what it should be, or None."""
+        folder = self.current_folder(kind, key)
+        return self.at(folder) if folder and not check(self.home, folder) else None
+
+    def folders(self, kind: str = "*") -> list[Path]:
+        """Folder of every artifact of a kind, or of all kinds, also of those that are corrupt."""
+        found = (path for path in self.root.glob(f"{kind}/*/*") if path.is_dir())
+        return sorted(path for path in found if not path.parts[-3].startswith("."))
 
     def artifacts(self, kind: str) -> Iterator[Artifact]:
-        """Every artifact of a kind, in order of key and digest."""
-        for path in sorted((self.root / kind).glob(f"*/*/{MANIFEST}")):
-            artifact = self.find(kind, path.parent.parent.name, path.parent.name)
-            if artifact is not None:
-                yield artifact
+        """Every artifact of a kind that has a manifest, in order of key and digest."""
+        for folder in self.folders(kind):
+            with suppress(CorruptError):
+                yield self.at(folder)
 
     def last(self, recipe: str, stage: str) -> Artifact | None:
         """What was published last for this stage of this recipe: what a stale stage is compared with."""
-        return self.pointed(self.home / "last" / recipe / f"{stage}.json")
+        with suppress(CorruptError):
+            return self.pointed(self.home / "last" / recipe / f"{stage}.json")
+        return None
 
     def remember(self, recipe: str, stage: str, artifact: Artifact) -> None:
         """Note that this artifact serves this stage of this recipe."""
@@ -98,51 +117,40 @@ class Store:
         """Folder for resume state; it lives until the artifact is published."""
         return self.home / "scratch" / kind / key
 
-    def new_work_folder(self) -> Path:
-        """Empty folder on the store's file system, to be filled and published."""
-        folder = self.home / "work" / uuid.uuid4().hex
-        folder.mkdir(parents=True)
-        return folder
+    def new_work_folder(self, lock: Path | None = None) -> Path:
+        """Empty folder on the store's file system, to be filled and published while `lock` is held."""
+        return new_work_folder(self.home, lock)
 
     def publish(self, work: Path, manifest: dict[str, Any], volatile: Collection[str]) -> Artifact:
         """Hash the folder's files, write the manifest, rename it into place, make it current."""
         files = describe_files(work, volatile)
-        digest = digest_of(files)
-        manifest = {**manifest, "digest": digest, "files": files}
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        place = self.root / manifest["kind"] / manifest["key"]
-        place.mkdir(parents=True, exist_ok=True)
-        if (place / digest / MANIFEST).exists():
-            shutil.rmtree(work)
-        else:
-            os.rename(work, place / digest)
-        replace_text(place / "current", digest)
-        artifact = self.find(manifest["kind"], manifest["key"], digest)
-        assert artifact is not None
+        artifact = self.place(work, sealed({**manifest, "digest": digest_of(files), "files": files}))
+        self.make_current(artifact)
         return artifact
 
+    def place(self, work: Path, manifest: Mapping[str, Any]) -> Artifact:
+        """Write the manifest into a filled folder and rename it into place.
 
-def describe_files(folder: Path, volatile: Collection[str]) -> dict[str, dict[str, Any]]:
-    """{relative name: sha256, bytes, volatile} of every file below a folder."""
-    described = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            described[name] = {"sha256": digest, "bytes": path.stat().st_size, "volatile": name in volatile}
-    return described
+        One that is there already stays if it is intact, and is put aside if it is not. CorruptError where the files
+        are not those of the manifest.
+        """
+        kind, key, digest = manifest["kind"], manifest["key"], manifest["digest"]
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        folder = self.root / kind / key / digest
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir() and check(self.home, folder, rehash=True):
+            put_aside(self.home, folder)
+        if folder.is_dir():
+            shutil.rmtree(work)
+        else:
+            flush_tree(work)
+            os.rename(work, folder)
+            for place in (folder.parent, folder.parent.parent, self.root, self.home):
+                flush_folder(place)
+        for fault in check(self.home, folder):
+            raise CorruptError(folder, fault.file, fault.problem)
+        return self.at(folder)
 
-
-def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """Digest of an artifact: over the name and sha256 of every file that is not volatile."""
-    declared = [[name, file["sha256"]] for name, file in sorted(files.items()) if not file["volatile"]]
-    return hashlib.sha256(json.dumps(declared).encode()).hexdigest()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    def make_current(self, artifact: Artifact) -> None:
+        """Make an artifact the one in use under its key."""
+        replace_text(self.root / artifact.manifest["kind"] / artifact.key / CURRENT, artifact.digest)

@@ -47,7 +47,7 @@ def command(
         print_json([row.to_json() for row in rows])
         return bool(failures)
     click.echo(render.run_table(rows))
-    if not any(row.action == "ran" for row in rows):
+    if not any(row.action in ("ran", "reused") for row in rows):
         click.echo("nothing to do: every selected stage is current or skipped")
     made = [row.status for row in rows if row.status.artifact]
     if made and made[-1].artifact:

@@ -29,8 +29,16 @@ def save_checkpoint(path: Path, iteration: int, learners: Mapping[str, Learner],
         "history": history,
     }
     part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    try:
+        # Through a file of Python's, so that a full disk is told as such.
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def restore_checkpoint(path: Path, learners: Mapping[str, Learner]) -> tuple[int, list[Row]]:

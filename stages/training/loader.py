@@ -61,6 +61,9 @@ def training_batches(
         # A fork shares the decoded images instead of copying them.
         multiprocessing_context="fork" if processes and sys.platform == "linux" else None,
         pin_memory=torch.cuda.is_available(),
+        # A loader draws a seed for its workers when it starts: taken from torch's own generator, that draw would move
+        # the dropout of a resumed run.
+        generator=torch.Generator().manual_seed(seed),
     )
     for item in loader:
         if isinstance(item, DataError):

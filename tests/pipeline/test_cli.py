@@ -1,6 +1,7 @@
 """The command line in temporary folders: run, look, edit, run again, and every mistake a user makes first."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -178,6 +179,10 @@ def test_weights_that_match_nothing(pipeline, finished, tmp_path) -> None:
     done = pipeline("run", home, "--until", "teacher", teacher__weights=str(tmp_path / "other.safetensors"))
     assert_one_line(done, "other.safetensors", "unrelated")
     assert not list(home.glob("store/teacher/*")) and not list(home.glob("work/*"))
+    assert done.stderr.splitlines()[-1].startswith(f"next: python -m pipeline run --home {home} --set ")
+    done = pipeline("status", home, "--json", teacher__weights=str(tmp_path / "other.safetensors"))
+    teacher = json.loads(done.stdout)[1]
+    assert teacher["state"] == "failed" and "WeightsError" in teacher["reasons"][0], teacher
 
 
 def check_folder(pipeline, tmp_path):
@@ -228,25 +233,30 @@ def test_an_input_size_that_the_network_cannot_take(pipeline, tmp_path) -> None:
     assert_one_line(done, "use larger images")
 
 
-def test_ctrl_c_publishes_nothing_half_and_the_next_run_goes_on(pipeline, finished, tmp_path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_publishes_nothing_half_and_the_next_run_goes_on(pipeline, finished, tmp_path, number, code) -> None:
     home = tmp_path / "home"
     shutil.copytree(finished[0] / "store" / "data", home / "store" / "data")
     changes = {"teacher__iterations": "400", "teacher__checkpoint_iterations": "2"}
     words = pipeline.words("run", home, "--until", "teacher", **changes)
     # A shell's background job ignores SIGINT, and its children would inherit that: the handler is set anew.
-    code = (
+    program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"sys.argv = ['pipeline', *{words!r}]\n"
         "from pipeline.cli import main\n"
         "sys.exit(main())"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=pipeline.root, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=pipeline.root, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(home.glob("scratch/teacher/*/*.pt")) and time.monotonic() < deadline:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert process.returncode == code and "Traceback" not in errors, errors
+    assert errors.splitlines()[-2:] == [
+        "interrupted: nothing half made was published",
+        f"next: {shlex.join(['python', '-m', 'pipeline', *words])}",
+    ]
     assert not list(home.glob("store/teacher/*")) and not list(home.glob("work/*"))
     status = pipeline("status", home, "--json", teacher__iterations="400")
     assert {r["stage"]: r["state"] for r in json.loads(status.stdout)}["teacher"] == "interrupted"

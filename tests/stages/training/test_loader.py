@@ -54,6 +54,13 @@ def test_a_later_start_continues_the_stream(index: Index, small: Path) -> None:
     assert equal(stream(index, small, start=4), stream(index, small)[4:])
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_leaves_the_random_numbers_of_training_alone(index: Index, small: Path, workers: int) -> None:
+    before = torch.get_rng_state()
+    stream(index, small, workers=workers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_seed_changes_the_stream(index: Index, small: Path) -> None:
     assert not equal(stream(index, small, seed=1), stream(index, small))
 
