@@ -20,6 +20,9 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
         "recipes": "pipeline.verbs.recipes",
+        "push": "pipeline.verbs.push",
+        "pull": "pipeline.verbs.pull",
+        "import-weights": "pipeline.verbs.import_weights",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""

@@ -31,3 +31,7 @@ class ParityError(PipelineError):
 
 class StoreError(PipelineError):
     """An artifact is missing or is not what its manifest says."""
+
+
+class RemoteError(PipelineError):
+    """A remote store cannot be reached or used, or what it holds is not what it says."""

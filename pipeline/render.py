@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.plan import Status
     from pipeline.run import Row
+    from pipeline.transfer import Transfer
 
 
 def status_table(statuses: Sequence[Status]) -> str:
@@ -32,6 +33,12 @@ def run_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return table(("stage", "action", "time", "digest", ""), cells)
+
+
+def transfer_table(rows: Sequence[Transfer]) -> str:
+    """What `push` or `pull` did with each artifact."""
+    cells = [(row.reference, row.action, f"{row.bytes:,}", f"{row.seconds:.1f} s", row.note) for row in rows]
+    return table(("artifact", "action", "bytes", "time", ""), cells)
 
 
 def summary_text(row: Row) -> str:

@@ -107,19 +107,27 @@ class Store:
     def publish(self, work: Path, manifest: dict[str, Any], volatile: Collection[str]) -> Artifact:
         """Hash the folder's files, write the manifest, rename it into place, make it current."""
         files = describe_files(work, volatile)
-        digest = digest_of(files)
-        manifest = {**manifest, "digest": digest, "files": files}
+        artifact = self.place(work, {**manifest, "digest": digest_of(files), "files": files})
+        self.make_current(artifact)
+        return artifact
+
+    def place(self, work: Path, manifest: Mapping[str, Any]) -> Artifact:
+        """Write the manifest into a filled folder and rename it into place; one that is there already stays."""
+        kind, key, digest = manifest["kind"], manifest["key"], manifest["digest"]
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        place = self.root / manifest["kind"] / manifest["key"]
-        place.mkdir(parents=True, exist_ok=True)
-        if (place / digest / MANIFEST).exists():
+        folder = self.root / kind / key / digest
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / MANIFEST).exists():
             shutil.rmtree(work)
         else:
-            os.rename(work, place / digest)
-        replace_text(place / "current", digest)
-        artifact = self.find(manifest["kind"], manifest["key"], digest)
+            os.rename(work, folder)
+        artifact = self.find(kind, key, digest)
         assert artifact is not None
         return artifact
+
+    def make_current(self, artifact: Artifact) -> None:
+        """Make an artifact the one in use under its key."""
+        replace_text(self.root / artifact.manifest["kind"] / artifact.key / "current", artifact.digest)
 
 
 def describe_files(folder: Path, volatile: Collection[str]) -> dict[str, dict[str, Any]]:
