@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.plan import Status
+    from pipeline.remote.transfer import Transfer
     from pipeline.run import Row
-    from pipeline.transfer import Transfer
 
 
 def status_table(statuses: Sequence[Status]) -> str:

@@ -27,8 +27,8 @@ def command(
     A REFERENCE is a stage, whose artifact under this recipe is fetched alone, or stage@digest of any recipe. Every file
     is checked against its sha256. Where another artifact is current here under the same key, it stays so.
     """
-    from pipeline.remote_open import opened
-    from pipeline.transfer import How, pull
+    from pipeline.remote.transfer import How, pull
+    from pipeline.remote.url import opened
 
     planner = planner_of(recipe, settings, home)
     with opened(store_url, create=False) as remote:

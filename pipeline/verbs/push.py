@@ -27,8 +27,8 @@ def command(
     A REFERENCE is a stage, stage@digest or tag:name. What is there already is not sent again, and nothing there is
     overwritten.
     """
-    from pipeline.remote_open import opened
-    from pipeline.transfer import How, push
+    from pipeline.remote.transfer import How, push
+    from pipeline.remote.url import opened
 
     planner = planner_of(recipe, settings, home)
     with opened(store_url, create=not dry_run) as remote:

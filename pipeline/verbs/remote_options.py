@@ -11,7 +11,7 @@ from pipeline import render
 from pipeline.verbs.options import print_json, say
 
 if TYPE_CHECKING:
-    from pipeline.transfer import Transfer
+    from pipeline.remote.transfer import Transfer
 
 store_option = click.option(
     "--store",

@@ -13,13 +13,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline.errors import RemoteError
 from pipeline.references import SHOWN
+from pipeline.remote.untrusted import HASH, LIMIT_BYTES, checked_manifest
 from pipeline.store import MANIFEST
-from pipeline.untrusted import HASH, LIMIT_BYTES, checked_manifest
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
@@ -61,6 +61,8 @@ class Remote:
     """Moves a file or folder at once; None on an object store, where a put is at once what it will be."""
     prefetch: bool
     """Whether files that are read must be asked for ahead, as over sftp."""
+    made: set[str] = field(default_factory=set)
+    """Folders that need not be made again: over a long line each question costs its round trip."""
 
     def folder(self, kind: str, key: str, digest: str) -> str:
         """Where an artifact lies."""
@@ -69,6 +71,13 @@ class Remote:
     def upload_folder(self, kind: str, key: str, digest: str) -> str:
         """Where an artifact is gathered while it is uploaded: aside, and renamed, where that can be done."""
         return f"{self.root}/{INCOMING}/{kind}-{key}-{digest}" if self.rename else self.folder(kind, key, digest)
+
+    def make_folder_of(self, path: str) -> None:
+        """Make the folders above a path."""
+        folder = path.rpartition("/")[0]
+        if folder not in self.made:
+            self.fs.makedirs(folder, exist_ok=True)
+            self.made.add(folder)
 
     def holds(self, kind: str, key: str, digest: str) -> bool:
         """Whether the artifact is there."""

@@ -25,6 +25,7 @@ SILENCE_S = 60
 """A transfer that hears nothing for so long has failed."""
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 KNOWN_HOSTS = "~/.ssh/known_hosts"
+NO_KEY = "No authentication methods available"
 TUNNELS = ("proxyjump", "proxycommand")
 
 
@@ -40,7 +41,7 @@ class KnownHostSFTP(SFTPFileSystem):  # type: ignore[misc]
         for path in known_hosts_files(options):
             self.client.load_system_host_keys(str(path))
         self.client.set_missing_host_key_policy(RefuseUnknownHost(f"ssh -p {port} {user}@{self.host}"))
-        with self.closed_on_error(), connection_errors(f"{user}@{self.host}:{port}"):
+        with self.closed_on_error(), connection_errors(user, options["hostname"], port):
             self.client.connect(
                 options["hostname"],
                 port=port,
@@ -52,6 +53,12 @@ class KnownHostSFTP(SFTPFileSystem):  # type: ignore[misc]
             )
             self.ftp = self.client.open_sftp()
             self.ftp.get_channel().settimeout(SILENCE_S)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        transport, channel = self.client.get_transport(), self.ftp.get_channel()
+        return transport is None or not transport.is_active() or channel.closed
 
     @contextmanager
     def closed_on_error(self) -> Iterator[None]:
@@ -103,21 +110,25 @@ def described(key: paramiko.PKey) -> str:
 
 
 @contextmanager
-def connection_errors(where: str) -> Iterator[None]:
+def connection_errors(user: str, host: str, port: int) -> Iterator[None]:
     """One line with what to do for each way in which ssh refuses a connection."""
+    where = f"{user}@{host}:{port}"
     try:
         yield
     except paramiko.BadHostKeyException as error:
+        name = host if port == PORT else f"[{host}]:{port}"
         raise RemoteError(
-            f"{error.hostname} shows {described(error.key)}, known_hosts has {described(error.expected_key)}: someone "
-            f"stands between, or the host was set up anew; then forget the old key: ssh-keygen -R '{error.hostname}'"
+            f"{name} shows {described(error.key)}, known_hosts has {described(error.expected_key)}: someone "
+            f"stands between, or the host was set up anew; then forget the old key: ssh-keygen -R '{name}'"
         ) from error
     except paramiko.PasswordRequiredException as error:
         raise RemoteError(f"{where}: the private key has a passphrase: unlock it with ssh-add first") from error
-    except paramiko.AuthenticationException as error:
-        raise RemoteError(
-            f"{where} accepts no key of the agent, ~/.ssh or ~/.ssh/config: add yours with ssh-copy-id"
-        ) from error
+    except paramiko.SSHException as error:
+        if isinstance(error, paramiko.AuthenticationException) or NO_KEY in str(error):
+            raise RemoteError(
+                f"{where} accepts no key of the agent, ~/.ssh or ~/.ssh/config: add yours with ssh-copy-id"
+            ) from error
+        raise
 
 
 def ssh_options(host: str) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pipeline import download, upload
 from pipeline.errors import PipelineError, RemoteError
 from pipeline.graph import BY_NAME, FINAL, STAGES, closure, matching
 from pipeline.plan import Planner, State, Status, equal_but_for_sources
 from pipeline.references import SHOWN, one_stage, resolve
-from pipeline.remote import Offer, Remote
+from pipeline.remote import download, upload
+from pipeline.remote.store import Offer, Remote
 from pipeline.store import Artifact, Store
 
 Say = Callable[[str], None]

@@ -8,9 +8,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.byte_progress import MB, Count, byte_progress
 from pipeline.errors import RemoteError
-from pipeline.remote import REPAIR, Offer, Remote
+from pipeline.remote.progress import MB, Count, byte_progress
+from pipeline.remote.store import REPAIR, Offer, Remote
 from pipeline.store import Artifact, Store, describe_files
 
 CHUNK_BYTES = 2**20

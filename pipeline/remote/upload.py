@@ -7,9 +7,9 @@ from typing import Any
 
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
-from pipeline.byte_progress import Count, byte_progress
 from pipeline.errors import RemoteError, StoreError
-from pipeline.remote import Remote, part_of
+from pipeline.remote.progress import Count, byte_progress
+from pipeline.remote.store import Remote, part_of
 from pipeline.store import MANIFEST, Artifact, describe_files
 
 CHUNK_BYTES = 2**20
@@ -27,15 +27,13 @@ class Counter(Callback):  # type: ignore[misc]
 
 
 def missing_files(artifact: Artifact, remote: Remote) -> dict[str, int]:
-    """The files that the remote store lacks, with their bytes; none where it has the artifact.
+    """The files that an artifact which is not in the remote store lacks there, with their bytes.
 
     A file that is there with its size is whole, since it got its name by a rename or by one put. Its content is that of
     the digest above it, unless it is volatile: such a file of another machine may have the same size by chance.
     """
     manifest = artifact.manifest
     place = manifest["kind"], artifact.key, artifact.digest
-    if remote.holds(*place):
-        return {}
     there = remote.sizes(remote.upload_folder(*place))
     return {
         name: file["bytes"]
@@ -81,7 +79,7 @@ def put(remote: Remote, source: Path, target: str, count: Count) -> None:
     if remote.rename is None:
         remote.fs.put_file(str(source), target, callback=Counter(count))
         return
-    remote.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+    remote.make_folder_of(target)
     size = source.stat().st_size
     with (
         renamed_when_whole(remote, target, size) as part,
@@ -117,5 +115,5 @@ def settle(remote: Remote, folder: str, artifact: Artifact) -> None:
     for name in remote.sizes(folder).keys() - declared:
         remote.fs.rm_file(f"{folder}/{name}")
     final = remote.folder(artifact.manifest["kind"], artifact.key, artifact.digest)
-    remote.fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+    remote.make_folder_of(final)
     remote.rename(folder, final)

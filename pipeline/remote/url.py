@@ -12,14 +12,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pipeline.errors import PipelineError, RemoteError
 from pipeline.nearest import nearest
-from pipeline.remote import Remote
+from pipeline.remote.store import Remote
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 HOME = "/~/"
 LIBRARIES = ("paramiko", "botocore", "aiobotocore", "aiohttp", "s3fs")
-"""Packages whose exceptions speak of the remote store and not of a mistake in this program."""
+"""Packages whose exceptions speak of the remote store."""
 SCP_STYLE = re.compile(r"([\w.@-]+):(.*)")
 
 
@@ -70,7 +70,7 @@ def open_folder(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
 def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
     """A folder of another host; `/~/` at its beginning is the user's home there."""
     with missing_package(url, "sftp"):
-        from pipeline.sftp import KnownHostSFTP
+        from pipeline.remote.sftp import KnownHostSFTP
     if not parts.hostname or not parts.path.strip("/"):
         raise RemoteError(f"--store {url}: write sftp://user@host:port/folder")
     fs = KnownHostSFTP(parts.hostname, port=parts.port, username=parts.username, skip_instance_cache=True)
@@ -80,6 +80,11 @@ def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
         root = root.rstrip("/")
         require_folder(url, fs, root, create)
         yield Remote(url, fs, root, fs.mv, prefetch=True)
+    except Exception as error:
+        # Its library reports a broken connection in many ways.
+        if fs.lost and of_the_remote(error):
+            raise ConnectionError(str(error)) from error
+        raise
     finally:
         fs.close()
 
@@ -128,10 +133,14 @@ def remote_errors(url: str) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
-        library = type(error).__module__.partition(".")[0]
-        if not isinstance(error, OSError | EOFError) and library not in LIBRARIES:
+        if not of_the_remote(error):
             raise
         raise RemoteError(f"{url}: {reason(error)}") from error
+
+
+def of_the_remote(error: Exception) -> bool:
+    """Whether an exception speaks of the remote store, and not of a mistake in this program."""
+    return isinstance(error, OSError | EOFError) or type(error).__module__.partition(".")[0] in LIBRARIES
 
 
 def reason(error: Exception) -> str:
