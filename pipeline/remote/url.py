@@ -81,8 +81,8 @@ def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
         require_folder(url, fs, root, create)
         yield Remote(url, fs, root, fs.mv, prefetch=True)
     except Exception as error:
-        # Its library reports a broken connection in many ways.
-        if fs.lost and of_the_remote(error):
+        # Its library reports a broken connection in many ways, some of them before it knows of it.
+        if of_the_remote(error) and (fs.lost or isinstance(error.__context__, EOFError)):
             raise ConnectionError(str(error)) from error
         raise
     finally:
