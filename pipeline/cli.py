@@ -28,6 +28,9 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "tag": "pipeline.verbs.tag",
         "gc": "pipeline.verbs.gc",
         "doctor": "pipeline.verbs.doctor",
+        "push": "pipeline.verbs.push",
+        "pull": "pipeline.verbs.pull",
+        "import-weights": "pipeline.verbs.import_weights",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""

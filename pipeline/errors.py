@@ -47,3 +47,7 @@ class CorruptError(StoreError):
 
 class DiskFullError(PipelineError):
     """There was no room for a file."""
+
+
+class RemoteError(PipelineError):
+    """A remote store cannot be reached or used, or what it holds is not what it says."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pipeline.doctor.finding import Finding
     from pipeline.estimate import Last
     from pipeline.plan import Status
+    from pipeline.remote.transfer import Transfer
     from pipeline.run import Row
     from pipeline.verify import Verdict
 
@@ -70,6 +71,12 @@ def cost(stage: str, last: Mapping[str, Last | None], recipe: str) -> tuple[str,
         return "unknown", "unknown"
     other = f" ({made.recipe})" if made.recipe != recipe else ""
     return f"{duration(made.seconds)}{other}", f"{size(made.bytes)}{other}"
+
+
+def transfer_table(rows: Sequence[Transfer]) -> str:
+    """What `push` or `pull` did with each artifact."""
+    cells = [(row.reference, row.action, f"{row.bytes:,}", f"{row.seconds:.1f} s", row.note) for row in rows]
+    return table(("artifact", "action", "bytes", "time", ""), cells)
 
 
 def summary_text(row: Row) -> str:

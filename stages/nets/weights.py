@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import WeightsError
 from stages.nets.keys import fill, own_modules, own_state, prefix
 from stages.nets.weights_source import read_source
+from stages.nets.wrapped import AUX_NAMES
 
 COUNTER = "num_batches_tracked"
 """Batch norms count with it where they have no momentum; ours all have one, and many files lack it."""
@@ -119,6 +120,23 @@ def load_weights(
     _enforce(report, net_name, min_share)
     fill(net, taken)
     return report
+
+
+def require_whole(net: nn.Module, report: WeightsReport) -> None:
+    """WeightsError where the weights left a part of `net` at its initialisation.
+
+    An auxiliary head, which only training uses, may be missing: then `net` loses its own, in place.
+    """
+    auxiliary = tuple(f"{name}." for name in AUX_NAMES)
+    missing = [key for key in report.initial if not key.startswith(auxiliary)]
+    if missing:
+        reason = report.skipped.get(missing[0], "it is not in the file")
+        raise WeightsError(
+            f"{report.source} leaves {len(missing)} keys at initialisation, first {missing[0]}: {reason}; "
+            "a network that is published without training must come whole, with its own width and classes"
+        )
+    if report.initial:
+        net.aux_head = None  # type: ignore[assignment]
 
 
 def _enforce(report: WeightsReport, net_name: str, min_share: float) -> None:

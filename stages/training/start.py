@@ -15,7 +15,7 @@ from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec, build
 from stages.nets.config import NetConfig
 from stages.nets.trial import try_out
-from stages.nets.weights import load_weights
+from stages.nets.weights import load_weights, require_whole
 from stages.training.augment import Augmentation
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import memory_format
@@ -25,7 +25,8 @@ from stages.training.loader import Batch, training_batches
 def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingConfig) -> tuple[nn.Module, NetSpec]:
     """The network of a recipe on the device, initialised from the seed, with its weights reported key by key.
 
-    It has been tried at the sizes that it will be fed, in training and on whole images.
+    It has been tried at the sizes that it will be fed, in training and on whole images. WeightsError where it is not
+    to be trained and its weights leave a part of it at initialisation.
     """
     spec = config.spec(len(index.classes))
     torch.manual_seed(training.seed)
@@ -38,6 +39,8 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
     report = load_weights(net, config.weights, spec.net, config.weights_policy, config.weights_min_share)
     for line in report.lines():
         ctx.log(line)
+    if not training.iterations:
+        require_whole(net, report)
     (ctx.work / "weights_report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return net, spec
 

@@ -11,7 +11,7 @@ from torchvision.models._api import WeightsEnum
 
 from pipeline.errors import WeightsError
 from stages.nets.catalogue import build
-from stages.nets.weights import load_weights
+from stages.nets.weights import load_weights, require_whole
 
 
 @pytest.fixture
@@ -149,6 +149,22 @@ def test_a_backbones_file_fills_the_backbone_of_networks_from_outside(
     key = report.loaded[0]
     source = load_file(tmp_path / "backbone.safetensors")
     assert any(torch.equal(net.state_dict()[f"model.{key}"], tensor) for tensor in source.values())
+
+
+def test_a_network_that_must_come_whole(tmp_path: Path) -> None:
+    source, net = (build("pspnet_resnet18", 5, width=0.125) for _ in range(2))
+    state = source.state_dict()
+    save_file(state, tmp_path / "whole.safetensors")
+    require_whole(net, load_weights(net, tmp_path / "whole.safetensors", "pspnet_resnet18"))
+    assert net.aux_head is not None
+    save_file({k: t for k, t in state.items() if not k.startswith("aux_head.")}, tmp_path / "no_aux.safetensors")
+    require_whole(net, load_weights(net, tmp_path / "no_aux.safetensors", "pspnet_resnet18", "matching"))
+    assert net.aux_head is None
+    other = build("pspnet_resnet18", 7, width=0.125)
+    report = load_weights(other, tmp_path / "whole.safetensors", "pspnet_resnet18", "matching")
+    told = r"leaves 2 keys at initialisation, first head.weight: shape \(5, .*, the network's is \(7, "
+    with pytest.raises(WeightsError, match=told):
+        require_whole(other, report)
 
 
 def test_nothing_fits(resnet18_file: Path) -> None:
