@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "tag": "pipeline.verbs.tag",
         "gc": "pipeline.verbs.gc",
         "doctor": "pipeline.verbs.doctor",
+        "sweep": "pipeline.verbs.sweep",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""
