@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "push": "pipeline.verbs.push",
         "pull": "pipeline.verbs.pull",
         "import-weights": "pipeline.verbs.import_weights",
+        "sweep": "pipeline.verbs.sweep",
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""

@@ -66,15 +66,20 @@ def apply_setting(table: dict[str, Any], setting: str) -> None:
     keys = dotted.strip().split(".")
     if not equals or not all(keys) or len(keys) < 2:
         raise RecipeError(f"--set {setting}: write it as section.key=value, e.g. teacher.iterations=1000")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    value = parse_value(text)
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise RecipeError(f"--set {setting}: {key} is a value, not a section")
     table[keys[-1]] = value
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def check(table: Mapping[str, Any], recipe: str) -> dict[str, StageConfig]:

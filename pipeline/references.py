@@ -39,6 +39,11 @@ def resolve(reference: str, planner: Planner) -> Artifact:
     return artifact
 
 
+def is_stage(reference: str) -> bool:
+    """Whether a reference is the name of a stage, or a prefix of some, and no more."""
+    return not any(mark in reference for mark in ("tag:", "/", "@"))
+
+
 def one_stage(name: str) -> tuple[str]:
     """The stage of that name; a prefix such as `export` must mean one stage alone."""
     found = matching(name)

@@ -56,6 +56,8 @@ class Config(TrainingConfig):
     """Changes to the method's terms by name, e.g. `terms.inter_class.weight = 0.5`, and terms that it has not."""
     gradient_share_iterations: Annotated[int, Mark.NEUTRAL] = Field(100, ge=0)
     """Steps between two measurements of how hard each term pulls on the shared weights; 0 for none."""
+    gap_images: Annotated[int, Mark.NEUTRAL] = Field(16, ge=0)
+    """Images of an evaluated split on which class distances and position are compared with the teacher's; 0: none."""
 
 
 def terms_of(config: Config) -> dict[str, TermConfig]:
@@ -92,6 +94,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.nets.taps import add_taps
     from stages.training.artifact import score, summary, write_artifact
     from stages.training.device import start_fabric
+    from stages.training.gaps import gaps_of
     from stages.training.gradient_share import GradientShare
     from stages.training.share_picture import draw_gradient_share
     from stages.training.start import build_net, crops
@@ -109,12 +112,19 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
     probe = GradientShare(config.gradient_share_iterations, config.iterations, ctx.log)
-    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe=probe)
+    gaps = gaps_of(ctx, inputs["data"], index, config, terms)
+    look = gaps.look if gaps else None
+    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe=probe, look=look)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
     drawn = draw_gradient_share(history, f"Method {config.method}", ctx.work / SHARE_PICTURE)
-    return Outputs(summary=summary(scores), volatile=("history.jsonl", *([SHARE_PICTURE] if drawn else [])))
+    told = gaps.write() if gaps else ()
+    parameters = sum(p.numel() for p in net.parameters())
+    return Outputs(
+        summary={**summary(scores), "parameters": parameters},
+        volatile=("history.jsonl", *([SHARE_PICTURE] if drawn else []), *told),
+    )
 
 
 def load_teacher(inputs: Mapping[str, Path], terms: Mapping[str, TermConfig]) -> "Teacher | None":

@@ -52,7 +52,7 @@ def train(
     for each in learners.values():
         each.start(fabric)
     with ctx.progress(title, config.iterations, start) as bar:
-        began = time.perf_counter()
+        began = time.perf_counter() - spent(history, start)
         for iteration, batch in zip(range(start, config.iterations), batches(start), strict=False):
             total, terms, *given = learner.wrapped(*prepare(batch))
             values = {"total": float(total.detach()), **finite_values(terms, iteration, title)}
@@ -68,6 +68,11 @@ def train(
                 check_weights(learners, iteration, title)
                 save_checkpoint(checkpoint, iteration + 1, learners, history)
     return history
+
+
+def spent(history: list[dict[str, Any]], iterations: int) -> float:
+    """Seconds that the first `iterations` took in earlier processes, at the pace of their history."""
+    return float(history[-1]["seconds"] / (history[-1]["iteration"] + 1) * iterations) if history else 0.0
 
 
 def answer(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pipeline.stage import Context
 from stages.datasets.index import Index, Sample, images_root
 from stages.datasets.pixels import read_fitted_image
+from stages.datasets.spread import spread
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
@@ -141,13 +142,6 @@ def train_and_score(
     for axis, values in scores.items():
         ctx.log(f"{readout.title}: {axis} Spearman {values['spearman']:.3f}, MSE {values['mse']:.4f}")
     return history, scores
-
-
-def spread(samples: Sequence[Sample], count: int) -> Sequence[Sample]:
-    """At most `count` samples, evenly spaced."""
-    if len(samples) <= count:
-        return samples
-    return [samples[i] for i in np.linspace(0, len(samples) - 1, count).round().astype(int)]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from pipeline.gap_report import AFTER, BEFORE
 from pipeline.stage import Context
 from stages.losses.methods import TermConfig
 from stages.losses.terms import DistillationTerms, Pairs
@@ -26,6 +27,8 @@ from stages.training.start import place
 
 Maps = Mapping[str, Tensor]
 Weights = Mapping[str, float]
+Look = Callable[[str, "NetWithTerms", Callable[[Tensor], Maps] | None], None]
+"""Looks at what is trained `before` and `after` its training, given what calls the teacher."""
 
 
 class Probe(Protocol):
@@ -83,6 +86,7 @@ def train_net(
     title: str,
     teacher: Teacher | None = None,
     probe: Probe | None = None,
+    look: Look | None = None,
 ) -> list[dict[str, Any]]:
     """Train `net` in place under the given terms; returns the history."""
     place(net, config, ctx.device)
@@ -123,7 +127,12 @@ def train_net(
             teacher_maps = frozen(images_NHWC) if frozen else None
         return images_NHWC, labels_NHW, teacher_maps, weights_at(iteration)
 
-    return train(fabric, module, numbered, prepare, config, ctx, title, adversary, probe)
+    if look:
+        look(BEFORE, module, frozen)
+    history = train(fabric, module, numbered, prepare, config, ctx, title, adversary, probe)
+    if look:
+        look(AFTER, module, frozen)
+    return history
 
 
 def scheduled_weights(terms: Mapping[str, TermConfig], progress: float) -> dict[str, float]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
+from stages.training.checkpoint import checkpoint_path
 from stages.training.config import OptimiserConfig
 from stages.training.device import start_fabric
 from stages.training.loop import train
@@ -72,6 +73,19 @@ def test_resumed_equals_uninterrupted(tmp_path) -> None:
     resumed, _ = trained(tmp_path / "parts")
     assert history[-1]["error"] < history[0]["error"]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_clock_goes_on_where_a_killed_run_stopped(tmp_path) -> None:
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_at=11)
+    checkpoint = checkpoint_path(tmp_path, "fit")
+    state = torch.load(checkpoint, weights_only=True)
+    state["history"] = [{"iteration": 0, "seconds": 50.0, "total": 1.0, "error": 1.0}]
+    torch.save(state, checkpoint)
+    _, history = trained(tmp_path)
+    # Nine iterations were done, the first of them in 50 s.
+    assert [row["iteration"] for row in history] == [0, 10, 11]
+    assert 450 <= history[1]["seconds"] <= history[2]["seconds"] < 500
 
 
 def test_a_broken_term_is_named_with_its_iteration(tmp_path) -> None:
