@@ -1,5 +1,6 @@
 """Reading an image or a label of a sample into arrays."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,28 @@ from stages.preprocess import Preprocess, fit, nearest_resize, placement, read_i
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
 """What Pillow raises for files that are damaged or no pictures."""
+TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises for a small file that would fill the memory."""
+# As Pillow's manual advises: one limit, and an error instead of a line on stderr.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 def read_fitted_image(root: Path, sample: Sample, preprocess: Preprocess) -> np.ndarray:
     """The sample's image on the network's grid, uint8 H x W x 3; DataError naming an unreadable file."""
     try:
         return fit(read_image(root / sample.image), preprocess)
-    except UNREADABLE as error:
+    except (*UNREADABLE, *TOO_LARGE) as error:
         raise unreadable(root / sample.image, error) from error
 
 
 def read_label(root: Path, sample: Sample, label_map: tuple[int, ...]) -> np.ndarray:
     """Class ids of the sample's label at its own size, uint8 H x W; DataError naming an unreadable file."""
+    if sample.label is None:
+        raise DataError(f"{root / sample.image}: has no published label: it can be predicted, not scored or trained on")
     try:
         with Image.open(root / sample.label) as image:
             values_HW = np.asarray(image)
-    except UNREADABLE as error:
+    except (*UNREADABLE, *TOO_LARGE) as error:
         raise unreadable(root / sample.label, error) from error
     labels_HW: np.ndarray = np.array(label_map, dtype=np.uint8)[values_HW]
     return labels_HW
@@ -51,5 +58,12 @@ def unreadable(path: Path, error: Exception) -> DataError:
     """The error for a file that is missing or damaged, in one line."""
     if isinstance(error, FileNotFoundError):
         return DataError(f"no file {path}: is data.root the folder that the data stage read?")
+    return DataError(f"{path}: {why_unreadable(error)}")
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why Pillow refused a picture, and for a huge one what to do."""
+    if isinstance(error, TOO_LARGE):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for one picture: cut it into tiles"
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{path}: cannot be read as a picture: {reason}")
+    return f"cannot be read as a picture: {reason}"

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from stages.datasets.checks import check
+from stages.datasets.config import DataConfig
+from stages.datasets.folder import collect
 from stages.datasets.index import Index, label_map, network_classes
-from stages.datasets.layout import read_classes, read_split
 from stages.datasets.pixels import read_label
 from stages.metrics import Confusion
 from stages.preprocess import Preprocess, read_image
@@ -21,9 +22,8 @@ from stages.training.evaluate import evaluate, read_ahead, torch_predictor
 
 @pytest.fixture
 def index(small: Path) -> Index:
-    rows = read_classes(small / "classes.csv")
-    splits = {split: read_split(small, f"{split}.txt") for split in ("train", "val", "test")}
-    samples = check(small, splits, rows, lambda n: None).splits
+    layout = collect(DataConfig(source="folder", root=small), small)
+    rows, samples = layout.classes, check(layout, False, lambda n: None).splits
     return Index("small", Preprocess(12, 16), False, label_map(rows), samples, network_classes(rows))
 
 

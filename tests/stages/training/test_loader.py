@@ -9,8 +9,9 @@ import torch
 
 from pipeline.errors import DataError
 from stages.datasets.checks import check
+from stages.datasets.config import DataConfig
+from stages.datasets.folder import collect
 from stages.datasets.index import Index, label_map, network_classes
-from stages.datasets.layout import read_classes, read_split
 from stages.preprocess import Preprocess
 from stages.training import loader
 from stages.training.augment import Augmentation
@@ -22,9 +23,8 @@ BATCH = 2
 
 @pytest.fixture
 def index(small: Path) -> Index:
-    rows = read_classes(small / "classes.csv")
-    splits = {split: read_split(small, f"{split}.txt") for split in ("train", "val", "test")}
-    samples = check(small, splits, rows, lambda n: None).splits
+    layout = collect(DataConfig(source="folder", root=small), small)
+    rows, samples = layout.classes, check(layout, False, lambda n: None).splits
     return Index("small", Preprocess(9, 14), False, label_map(rows), samples, network_classes(rows))
 
 
