@@ -16,7 +16,7 @@ from stages.datasets.colours import colours_as_ids
 from stages.datasets.findings import Finding, Kind, Level
 from stages.datasets.index import Sample
 from stages.datasets.layout import IGNORE, ClassRow, Layout, Pair
-from stages.datasets.near_duplicates import image_bits, near_duplicates
+from stages.datasets.near_duplicates import DRAFT_SIZE, image_bits, near_duplicates
 from stages.datasets.pixels import TOO_LARGE, UNREADABLE, why_unreadable
 
 LABEL_MODES = ("L", "P")
@@ -159,8 +159,8 @@ def measured(content: bytes, file: str) -> tuple[tuple[int, int], np.ndarray]:
         with Image.open(BytesIO(content)) as image:
             upright = image.getexif().get(0x0112, 1) < TURNED
             width, height = image.size
-            # JPEG alone obeys: decoding at an eighth of the size finds damage as well, and faster.
-            image.draft("RGB", (1, 1))
+            # JPEG alone obeys: decoding at down to an eighth of the size finds damage as well, and faster.
+            image.draft("RGB", DRAFT_SIZE)
             return ((height, width) if upright else (width, height)), image_bits(image)
     except (*UNREADABLE, *TOO_LARGE) as error:
         raise unreadable(file, error) from error

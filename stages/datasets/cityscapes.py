@@ -25,7 +25,7 @@ def source_files(config: DataConfig) -> dict[str, str]:
     root = existing_root(config.root, config.source)
     frames, labels = found(root)
     end = encoding(frames, labels)
-    wanted = (label_of(frame, end) for frame in frames)
+    wanted = (label_of(frame, end) for frame in frames if split_of(frame) != "test")
     return paths_of(root, (*(frame + IMAGE_END for frame in frames), *(name for name in wanted if name in labels)))
 
 

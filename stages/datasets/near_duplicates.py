@@ -16,6 +16,8 @@ from stages.datasets.index import Sample
 SIDE = 16
 BITS = SIDE * SIDE
 WORDS = BITS // 64
+DRAFT_SIZE = (4 * SIDE, 4 * SIDE)
+"""Width and height in pixels below which a picture's hash would suffer."""
 MOST_BITS = 40
 """Pictures that differ in no more bits are near-duplicates."""
 BLOCK = 128

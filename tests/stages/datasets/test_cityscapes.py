@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.datasets.catalogue import published_classes
 from stages.datasets.cityscapes import collect, source_files, split_of
 from stages.datasets.config import DataConfig
 from stages.datasets.findings import Kind
@@ -83,7 +84,6 @@ def test_the_real_frame(shared: Path) -> None:
     (pair,) = layout.splits["val"]
     train_ids = np.asarray(Image.open(root / str(pair.label)))
     label_ids = np.asarray(Image.open(root / str(pair.label).replace("labelTrainIds", "labelIds")))
-    from stages.datasets.catalogue import published_classes
-
     table = np.array(label_map(published_classes("cityscapes")), np.uint8)
-    assert np.array_equal(table[label_ids], train_ids)
+    # The two files of this sample were scaled down one by one: they differ on borders.
+    assert (table[label_ids] == train_ids).mean() > 0.99

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stages.datasets.index import Sample
-from stages.datasets.near_duplicates import BITS, MOST_BITS, distances, image_bits, near_duplicates, nearest_pairs
+from stages.datasets.near_duplicates import BITS, DRAFT_SIZE, MOST_BITS, distances, image_bits, near_duplicates, nearest_pairs
 
 
 def sample(name: str, content: str) -> Sample:
@@ -72,7 +72,7 @@ def test_camvid_val_is_one_clip(shared: Path) -> None:
     bits = []
     for file in (*files, *others):
         with Image.open(file) as image:
-            image.draft("RGB", (1, 1))
+            image.draft("RGB", DRAFT_SIZE)
             bits.append(image_bits(image))
     found = {finding.file for finding in near_duplicates(samples, bits)}
     assert found == {file.name for file in files}
