@@ -109,21 +109,27 @@ def crop_into(
 
     The image is resampled bilinearly, the label by nearest; what lies outside is the mean colour and 255.
     """
-    part, target = (drawn.rows.source, drawn.columns.source), (drawn.rows.target, drawn.columns.target)
-    size = (drawn.columns.count, drawn.rows.count)
+    part, size = (drawn.rows.source, drawn.columns.source), (drawn.columns.count, drawn.rows.count)
     picture_HWC = cv2.resize(image_HWC[part], size, interpolation=cv2.INTER_LINEAR)
     # OpenCV, torch and Pillow each round ties in their own way: one rule of integers serves here and on a device.
     ids_HW = labels_HW[drawn.rows.nearest][:, drawn.columns.nearest]
     if drawn.colour:
         red, green, blue, _ = cv2.mean(picture_HWC)
         picture_HWC = cv2.transform(picture_HWC, colour_matrix(drawn.colour, (red, green, blue)))
-    if picture_HWC.shape != crop_HWC.shape:
-        crop_HWC[:] = PAD_RGB
-        crop_HW[:] = IGNORE
     if drawn.mirrored:
         picture_HWC, ids_HW = cv2.flip(picture_HWC, 1), cv2.flip(ids_HW, 1)
-    crop_HWC[target] = picture_HWC
-    crop_HW[target] = ids_HW
+    if picture_HWC.shape != crop_HWC.shape:
+        picture_HWC = padded(picture_HWC, drawn, crop_HW.shape)
+        crop_HW[:] = IGNORE
+    crop_HWC[:] = picture_HWC
+    crop_HW[drawn.rows.target, drawn.columns.target] = ids_HW
+
+
+def padded(picture_HWC: np.ndarray, drawn: Draw, crop_px: tuple[int, int]) -> np.ndarray:
+    """A picture in its place in a crop of the mean colour."""
+    top, left = drawn.rows.offset, drawn.columns.offset
+    bottom, right = crop_px[0] - top - drawn.rows.count, crop_px[1] - left - drawn.columns.count
+    return cv2.copyMakeBorder(picture_HWC, top, bottom, left, right, cv2.BORDER_CONSTANT, value=PAD_RGB)
 
 
 def crop_on_device(

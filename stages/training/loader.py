@@ -121,9 +121,11 @@ class Stream(Dataset[Batch | Uncropped | DataError]):
     def sample(self, position: int) -> tuple[np.ndarray, np.ndarray, Draw]:
         """Image, label and draw at a position of the stream."""
         epoch, place = divmod(position, len(self.pictures))
-        image_HWC, labels_HW = self.pictures[epoch_order(self.seed, epoch, len(self.pictures))[place]]
         rng = np.random.Generator(np.random.PCG64((self.seed, SAMPLE, position)))
-        return image_HWC, labels_HW, draw(labels_HW.shape, self.augmentation, rng)
+        drawn = draw(self.pictures.index.size_px, self.augmentation, rng)
+        i = epoch_order(self.seed, epoch, len(self.pictures))[place]
+        image_HWC, labels_HW = self.pictures.read(i, None if self.whole else drawn.rows.source.stop)
+        return image_HWC, labels_HW, drawn
 
 
 @lru_cache(maxsize=2)

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.facts import usable_cores
 from stages.datasets.index import Index
-from stages.datasets.pixels import read_fitted
+from stages.datasets.pixels import read_fitted, read_top
 from stages.training.decoded import Arrays, decoded_bytes, mapped
 
 MEMORY_BYTES = 1 << 30
@@ -18,9 +18,7 @@ MEMORY_BYTES = 1 << 30
 
 
 class Pictures:
-    """Sample `i` of a split as (image uint8 H x W x 3, label uint8 H x W).
-
-    `keep` is `memory`, `disk` (below `folder`), `none`, or `auto`: memory where the split fits into 1 GiB.
+    """The samples of a split. `keep` is `memory`, `disk` (below `folder`), `none`, or `auto`: memory where the split fits into 1 GiB.
     DataError for a split that is empty or has no labels, and for an unreadable file.
     """
 
@@ -54,7 +52,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.kept is None:
+    def read(self, i: int, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Sample `i` as (image uint8 H x W x 3, label uint8 H x W); only the first `rows` rows where that is given."""
+        if self.kept is not None:
+            return self.kept[0][i], self.kept[1][i]
+        if rows is None:
             return read_fitted(self.root, self.samples[i], self.index)
-        return self.kept[0][i], self.kept[1][i]
+        return read_top(self.root, self.samples[i], self.index, rows)

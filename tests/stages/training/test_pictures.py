@@ -30,9 +30,16 @@ def test_all_ways_give_the_same_arrays(index: Index, small: Path, tmp_path: Path
     ways = [Pictures(index, small, "train", keep, tmp_path / "decoded") for keep in ("none", "memory", "disk", "auto")]
     assert ways[0].kept is None and isinstance(ways[2].kept[0], np.memmap) and ways[3].kept is not None
     for i in range(3):
-        first = ways[0][i]
+        first = ways[0].read(i)
         for way in ways[1:]:
-            assert all(np.array_equal(a, b) for a, b in zip(way[i], first, strict=True))
+            assert all(np.array_equal(a, b) for a, b in zip(way.read(i), first, strict=True))
+
+
+def test_rows_are_those_of_the_whole(index: Index, small: Path) -> None:
+    for grid in (Preprocess(12, 16), Preprocess(9, 14)):
+        read = Pictures(replace(index, preprocess=grid), small, "train", "none")
+        whole, part = read.read(0), read.read(0, rows=5)
+        assert all(np.array_equal(a[:5], b) and len(b) == 5 for a, b in zip(whole, part, strict=True))
 
 
 def test_auto_keeps_what_fits(index: Index, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,10 +49,10 @@ def test_auto_keeps_what_fits(index: Index, small: Path, monkeypatch: pytest.Mon
 
 def test_the_disk_cache_is_made_once(index: Index, small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "decoded"
-    kept = Pictures(index, small, "train", "disk", folder)[1]
+    kept = Pictures(index, small, "train", "disk", folder).read(1)
     for file in (small / "images").iterdir():
         file.unlink()
-    assert np.array_equal(Pictures(index, small, "train", "disk", folder)[1][0], kept[0])
+    assert np.array_equal(Pictures(index, small, "train", "disk", folder).read(1)[0], kept[0])
     assert [path.name for path in folder.iterdir() if path.is_dir()] == [decoded_key(index, "train")]
 
 
@@ -81,7 +88,7 @@ def test_a_full_disk_is_told(index: Index, small: Path, tmp_path: Path, monkeypa
 
 def test_letterbox_bars_are_ignored(index: Index, small: Path) -> None:
     boxed = replace(index, preprocess=Preprocess(20, 16, "letterbox"))
-    _, labels = Pictures(boxed, small, "train")[0]
+    _, labels = Pictures(boxed, small, "train").read(0)
     assert (labels[:4] == 255).all() and (labels[16:] == 255).all()
     assert np.isin(labels[4:16], (0, 1)).any()
 
