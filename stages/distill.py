@@ -71,7 +71,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index
     from stages.nets.taps import add_taps
-    from stages.training.artifact import score, summary, write_artifact
+    from stages.training.artifact import score, summary, volatile, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
@@ -89,9 +89,9 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     title = f"student, method {config.method}"
     history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher)
     net.aux_head = None
-    scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
+    scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
-    return Outputs(summary=summary(scores), volatile=("history.jsonl",))
+    return Outputs(summary=summary(scores), volatile=volatile(scores))
 
 
 def load_teacher(inputs: Mapping[str, Path], terms: Mapping[str, TermConfig]) -> "Teacher | None":
