@@ -20,6 +20,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
         "data": "pipeline.verbs.data",
+        "infer": "pipeline.verbs.infer",
         "recipes": "pipeline.verbs.recipes",
     }
 )

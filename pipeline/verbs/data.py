@@ -37,7 +37,7 @@ def check(root: Path, source: str | None, level: str, as_json: bool) -> int:
 
     A fault stops the data stage; a warning (near-duplicates, a class that never occurs) does not.
     """
-    with Bar() as bar:
+    with Bar("check images and labels") as bar:
         found = import_module(SURVEY).survey_root(root, source, bar)
     found["findings"] = [row for row in found["findings"] if level == "warning" or row["level"] == "fault"]
     if as_json:
@@ -48,9 +48,10 @@ def check(root: Path, source: str | None, level: str, as_json: bool) -> int:
 
 
 class Bar:
-    """A progress bar that opens once the number of pairs is known."""
+    """A progress bar that opens once the number of images is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.opened: Any = None
 
     def __enter__(self) -> "Bar":
@@ -61,7 +62,7 @@ class Bar:
             self.opened.__exit__(*exception)
 
     def __call__(self, total: int) -> Callable[[int], None]:
-        self.opened = progress("check images and labels", total, 0)
+        self.opened = progress(self.title, total, 0)
         shown = self.opened.__enter__()
         return lambda count: shown.step(count, {})
 

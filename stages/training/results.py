@@ -12,7 +12,7 @@ POINTS = 100
 """Percent in a share of 1."""
 MOST_NUMBERED = 24
 """With more classes, the cells of the picture are too small for numbers."""
-LOW, HIGH = 0.005, 0.55
+LOW, HIGH = 0.005, 0.4
 """Shares from which a cell has a number, and from which that is white."""
 
 
