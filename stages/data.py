@@ -64,8 +64,8 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     root = ctx.work if found.index.embedded else images_root(ctx.work, found.index, {"data.root": config.root})
     draw_contact_sheet(ctx.work / SHEET, found.index, root, shares)
     draw_frequencies(ctx.work / PLOT, found.index, shares)
-    summary = {"images": sizes(found.sizes()), "classes": len(found.index.classes)}
-    return Outputs(summary=summary, volatile=(SHEET, PLOT))
+    classes = len(found.index.classes)
+    return Outputs(summary={"images": sizes(found.sizes()), "classes": classes}, volatile=(SHEET, PLOT))
 
 
 def surveyed(ctx: Context, config: Config) -> "Survey":

@@ -152,7 +152,7 @@ def label_ids(classes: Classes) -> np.ndarray:
     strangers = [each["name"] for each in classes if each["name"] not in by_name]
     if strangers:
         raise DataError(
-            f"--as cityscapes: {strangers[0]!r} is none of Cityscapes' 19 classes: the network was trained on other data; "
-            "give --as ids"
+            f"--as cityscapes: {strangers[0]!r} is none of Cityscapes' 19 classes: the network was trained on other "
+            "data; give --as ids"
         )
     return np.array([by_name[each["name"]] for each in classes], dtype=np.uint8)

@@ -59,8 +59,8 @@ class BoundaryCounts:
     """Boundary IoU (Cheng et al., CVPR 2021, eq. 1) summed over images, per class.
 
     G_d are the pixels of a class that lie within d pixels of its boundary, the picture's border included, and P_d
-    those of the prediction: IoU = |G_d & P_d| / |G_d | P_d|, with d = `ratio` of the picture's diagonal. Where the label
-    is ignored, the prediction is too.
+    those of the prediction: IoU = |G_d & P_d| / |G_d | P_d|, with d = `ratio` of the picture's diagonal. Where the
+    label is ignored, the prediction is too.
     """
 
     def __init__(self, classes: int, ratio: float) -> None:
@@ -76,7 +76,9 @@ class BoundaryCounts:
         both_HW = near_label_HW & near_prediction_HW & (label_HW == prediction_HW)
         hits = self.histogram(label_HW[both_HW])
         self.hits += hits
-        self.unions += self.histogram(label_HW[near_label_HW]) + self.histogram(prediction_HW[near_prediction_HW]) - hits
+        self.unions += (
+            self.histogram(label_HW[near_label_HW]) + self.histogram(prediction_HW[near_prediction_HW]) - hits
+        )
 
     def histogram(self, ids_N: np.ndarray) -> np.ndarray:
         """How often each class id occurs."""
@@ -130,6 +132,4 @@ class Tally:
 
 def shares(hits: np.ndarray, unions: np.ndarray, names: Sequence[str]) -> dict[str, float | None]:
     """hits / unions by name; None where a class does not occur."""
-    return {
-        name: float(hit / union) if union else None for name, hit, union in zip(names, hits, unions, strict=True)
-    }
+    return {name: float(hit / union) if union else None for name, hit, union in zip(names, hits, unions, strict=True)}

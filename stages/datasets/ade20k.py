@@ -44,9 +44,7 @@ def collect(config: DataConfig, work: Path) -> Layout:
             text = f"the label has no image: expected {image_for(label)}"
             findings.append(Finding(Kind.MISSING_PAIR, label, text))
     table = root / base / INFO
-    return Layout(
-        "ade20k", root, splits, classes(table), "the published folders", "ade20k.csv", tuple(findings)
-    )
+    return Layout("ade20k", root, splits, classes(table), "the published folders", "ade20k.csv", tuple(findings))
 
 
 def base_of(root: Path) -> str:
@@ -96,5 +94,7 @@ def numbered_name(line: str, where: str) -> tuple[int, str]:
     """Id and first name of a line `Idx Ratio Train Val Stuff Name`, whose fields tabs part; DataError otherwise."""
     fields = line.split("\t")
     if not fields[0].strip().isdecimal() or not fields[-1].strip():
-        raise DataError(f"{where}: is no line `Idx Ratio Train Val Stuff Name` with tabs between: take the published file")
+        raise DataError(
+            f"{where}: is no line `Idx Ratio Train Val Stuff Name` with tabs between: take the published file"
+        )
     return int(fields[0]), fields[-1].partition(",")[0].strip()

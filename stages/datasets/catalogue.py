@@ -2,8 +2,8 @@
 
 A source's module offers, without importing numpy or Pillow before `collect` is called,
 
-    collect(config, work) -> Layout                   the pairs of every split, their classes, and what is wrong with them
-    source_files(config) -> dict[str, str]            every file below the root that can count: a listing, nothing is opened
+    collect(config, work) -> Layout             the pairs of every split, their classes, and what is wrong with them
+    source_files(config) -> dict[str, str]      every file below the root that can count; pictures are not opened
 """
 
 import tomllib

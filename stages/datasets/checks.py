@@ -198,7 +198,9 @@ def duplicates(samples: Mapping[str, tuple[Sample, ...]], level: Level) -> Itera
     for (split, image), *others in places.values():
         for other_split, other in others:
             if other_split != split:
-                text = f"the same picture as {image}: one in split {other_split}, one in {split}; keep it in one of them"
+                text = (
+                    f"the same picture as {image}: one in split {other_split}, one in {split}; keep it in one of them"
+                )
                 yield Finding(Kind.DUPLICATE, other, text, level, {"same_as": image})
 
 

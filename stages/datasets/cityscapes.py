@@ -57,11 +57,11 @@ def found(root: Path) -> tuple[list[str], set[str]]:
     return [frame for frame in frames if split_of(frame)], set(names_below(root, LABELS, (TRAIN_IDS, LABEL_IDS)))
 
 
-def split_of(frame: str) -> str | None:
-    """Split of an image or label name; None for the coarsely annotated extra folder."""
+def split_of(frame: str) -> str:
+    """Split of an image or label name; empty for the coarsely annotated extra folder."""
     folder, _, rest = frame.partition("/")[2].partition("/")
     if rest:
-        return folder if folder in SPLITS else None
+        return folder if folder in SPLITS else ""
     city = folder.partition("_")[0]
     return "val" if city in VAL_CITIES else "test" if city in TEST_CITIES else "train"
 

@@ -23,7 +23,9 @@ def colours_as_ids(colours_HWC: np.ndarray, classes: Sequence[ClassRow]) -> tupl
         return f"it holds {len(found)} colours, too many for classes: export it without smoothing or loss, as ids", {}
     row_of = {(row.rgb[0] << 16) + (row.rgb[1] << 8) + row.rgb[2]: row for row in classes}
     palette = {f"#{colour:06x}": row_of[colour].id if colour in row_of else None for colour in found.tolist()}
-    named = [f"#{colour:06x} = {row_of[colour].id} {row_of[colour].name}" for colour in found.tolist() if colour in row_of]
+    named = [
+        f"#{colour:06x} = {row_of[colour].id} {row_of[colour].name}" for colour in found.tolist() if colour in row_of
+    ]
     unknown = [colour for colour, id in palette.items() if id is None]
     offered = f"palette: {', '.join(named[:NAMED])}" if named else "none of its colours is a class's"
     more = f", {len(named) - NAMED} more" if len(named) > NAMED else ""

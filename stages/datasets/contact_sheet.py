@@ -131,7 +131,9 @@ def draw_legend(
     """A swatch, the name and the share of training pixels for each class, column by column; last, the hatching."""
     split = "train" if "train" in frequencies else next(iter(frequencies), None)
     shares = frequencies[split]["classes"] if split else {}
-    entries = [(c.rgb, f"{c.name}  {100 * shares.get(c.name, 0):.2g} %") for c in legend] + [((218, 218, 218), "ignored")]
+    entries = [(c.rgb, f"{c.name}  {100 * shares.get(c.name, 0):.2g} %") for c in legend] + [
+        ((218, 218, 218), "ignored")
+    ]
     rows = -(-len(entries) // LEGEND_COLUMNS)
     for n, (colour, text) in enumerate(entries):
         left, y = MARGIN_PX + (n // rows) * column_px, top + (n % rows) * LEGEND_ROW_PX

@@ -36,8 +36,8 @@ def collect(config: DataConfig, work: Path) -> Layout:
 def paired(root: Path) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
     """Images and labels of the same name, in order, and what stands alone; DataError where there is no image."""
     files = files_below(root)
-    images, twins = by_stem((f for f in files if f.startswith("images/") and suffix(f) in IMAGE_SUFFIXES))
-    labels, _ = by_stem((f for f in files if f.startswith("labels/") and suffix(f) == ".png"))
+    images, twins = by_stem(f for f in files if f.startswith("images/") and suffix(f) in IMAGE_SUFFIXES)
+    labels, _ = by_stem(f for f in files if f.startswith("labels/") and suffix(f) == ".png")
     if not images:
         raise DataError(f"no image in {root / 'images'}: put {', '.join(IMAGE_SUFFIXES)} files there")
     alone = [

@@ -22,17 +22,25 @@ def draw_frequencies(path: Path, index: Index, frequencies: Mapping[str, Any]) -
     rows = range(len(names))
     for split, shares in frequencies.items():
         values = [POINTS * shares["classes"][name] for name in names]
-        present = [(value, row) for row, value in zip(rows, values, strict=True) if value]
+        present_rows = [row for row in rows if values[row]]
+        present = [values[row] for row in present_rows]
         if split == "train":
-            axes.hlines([y for _, y in present], 1e-4, [x for x, _ in present], color="#c9d3de", linewidth=5, zorder=1)
-        axes.scatter(
-            *zip(*present, strict=True), label=split, s=36, marker=MARKERS.get(split, "o"), zorder=3,
-            color=COLOURS.get(split, "#444444"), edgecolor="white", linewidth=0.8,
-        )
+            axes.hlines(present_rows, 1e-4, present, color="#c9d3de", linewidth=5, zorder=1)
+        look = {"marker": MARKERS.get(split, "o"), "color": COLOURS.get(split, "#444444"), "edgecolor": "white"}
+        axes.scatter(present, present_rows, label=split, s=36, zorder=3, linewidth=0.8, **look)
     axes.set_yticks(rows, names)
     for row, each in zip(rows, index.classes, strict=True):
-        axes.plot(-0.012, row, transform=axes.get_yaxis_transform(), marker="s", markersize=7, clip_on=False,
-                  color=tuple(value / 255 for value in each.rgb), markeredgecolor="#777777", markeredgewidth=0.5)
+        axes.plot(
+            -0.012,
+            row,
+            transform=axes.get_yaxis_transform(),
+            marker="s",
+            markersize=7,
+            clip_on=False,
+            color=tuple(value / 255 for value in each.rgb),
+            markeredgecolor="#777777",
+            markeredgewidth=0.5,
+        )
     finish(axes, index.name)
     figure.savefig(path, dpi=130)
 

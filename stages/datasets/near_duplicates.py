@@ -31,9 +31,7 @@ def image_bits(image: Image.Image) -> np.ndarray:
     return np.packbits(pixels_HW[:, 1:] > pixels_HW[:, :-1]).view(np.uint64)
 
 
-def near_duplicates(
-    samples: Mapping[str, Sequence[Sample]], bits: Sequence[np.ndarray]
-) -> Iterator[Finding]:
+def near_duplicates(samples: Mapping[str, Sequence[Sample]], bits: Sequence[np.ndarray]) -> Iterator[Finding]:
     """Each picture's nearest in its own split and in another one, where it is near; `bits` in the samples' order.
 
     Pictures that are byte for byte the same in two splits are named as duplicates elsewhere, not here.
@@ -51,9 +49,7 @@ def near_duplicates(
         yield Finding(Kind.NEAR_DUPLICATE, sample.image, text, Level.WARNING, facts)
 
 
-def nearest_pairs(
-    bits_NW: np.ndarray, split_N: np.ndarray, content_N: np.ndarray
-) -> Iterator[tuple[int, int, int]]:
+def nearest_pairs(bits_NW: np.ndarray, split_N: np.ndarray, content_N: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """(picture, its nearest other, bits between) for its own split and for all others, if at most `MOST_BITS`."""
     for start in range(0, len(bits_NW), BLOCK):
         block = slice(start, start + BLOCK)

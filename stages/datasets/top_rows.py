@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 TURNING = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 """Marks of PNG chunks, before or after the pixels, that may tell how the picture is to be turned."""
@@ -30,6 +30,7 @@ def top_rows_of_ids(content: bytes, rows: int) -> np.ndarray:
 
 def stops_early(image: Image.Image, rows: int) -> bool:
     """Limit what will be decoded of an opened, unread PNG to its first rows; False where that cannot be done."""
+    assert isinstance(image, ImageFile.ImageFile), "what was opened is read from a file"
     if image.format != "PNG" or image.info.get("interlace") or len(image.tile) != 1 or rows >= image.height:
         return False
     # The decoder stops where its tile does; what is left of the file is skipped over.

@@ -52,22 +52,22 @@ def base_of(root: Path) -> str:
 
 
 def lists_of(root: Path, base: str, config: DataConfig) -> dict[str, str]:
-    """The list of each split, relative to the base; DataError where the augmented one was asked for and is not there."""
+    """The list of each split, relative to the base; DataError for an augmented one that was asked for in vain."""
     names = {"train": "train.txt", "val": "val.txt"}
     folder = root / base / LISTS
     if config.train_list == "train_aug":
         there = [name for name in AUGMENTED_LISTS if (folder / name).is_file()]
         if not there:
-            raise DataError(f"data.train_list = 'train_aug': no file {folder / AUGMENTED_LISTS[0]}: put SBD's list there")
+            raise DataError(
+                f"data.train_list = 'train_aug': no file {folder / AUGMENTED_LISTS[0]}: put SBD's list there"
+            )
         names["train"] = there[0]
     if (folder / "test.txt").is_file():
         names["test"] = "test.txt"
     return {split: f"{LISTS}/{name}" for split, name in names.items()}
 
 
-def read_lists(
-    root: Path, base: str, config: DataConfig
-) -> tuple[dict[str, tuple[Pair, ...]], tuple[Finding, ...]]:
+def read_lists(root: Path, base: str, config: DataConfig) -> tuple[dict[str, tuple[Pair, ...]], tuple[Finding, ...]]:
     """The pairs of every list, and the lines that name no picture."""
     splits: dict[str, tuple[Pair, ...]] = {}
     findings = []

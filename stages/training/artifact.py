@@ -34,7 +34,7 @@ def score(
     seen = config.evaluation
     predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device, seen)
     root, share = images_root(data, index, ctx.settings), share_of(fabric)
-    scores = {}
+    scores: dict[str, Any] = {}
     for split in config.evaluate:
         if not index.labelled(split):
             ctx.log(f"{split}: not scored, {'it has no labels' if index.samples(split) else 'it has no images'}")

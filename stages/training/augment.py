@@ -6,7 +6,7 @@ A crop is cut out of the image before it is scaled, so that its cost depends on 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ class Augmentation:
     """Range of the scale, drawn uniformly, relative to the image given."""
     mirror: bool = True
     """Whether half of the crops are mirrored."""
-    jitter: Jitter = Jitter()
+    jitter: Jitter = field(default_factory=Jitter)
     """Ranges of brightness, contrast, saturation and hue."""
 
     def __post_init__(self) -> None:

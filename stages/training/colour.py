@@ -28,8 +28,10 @@ class ColourDraw:
 
 def draw_colour(jitter: Jitter, rng: np.random.Generator) -> ColourDraw:
     """Draw the four factors, always in the same order."""
-    factors = [rng.uniform(1 - x, 1 + x) for x in (jitter.brightness, jitter.contrast, jitter.saturation)]
-    return ColourDraw(*factors, rng.uniform(-jitter.hue, jitter.hue))
+    brightness, contrast, saturation = (
+        rng.uniform(1 - x, 1 + x) for x in (jitter.brightness, jitter.contrast, jitter.saturation)
+    )
+    return ColourDraw(brightness, contrast, saturation, rng.uniform(-jitter.hue, jitter.hue))
 
 
 def colour_matrix(drawn: ColourDraw, mean_rgb: tuple[float, float, float]) -> np.ndarray:

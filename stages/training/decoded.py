@@ -24,7 +24,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def decoded_key(index: Index, split: str) -> str:
-    """sha256 over everything that decides the arrays: the files' content, the grid, the preprocessing, the label map."""
+    """sha256 over all that decides the arrays: the files' content, the grid, the preprocessing, the label map."""
     parts = {
         "files": [[sample.image_sha256, sample.label_sha256] for sample in index.samples(split)],
         "preprocess": index.preprocess.to_json(),
@@ -59,7 +59,7 @@ def make(index: Index, split: str, place: Path, fill: Callable[[np.ndarray, np.n
     needed, free = decoded_bytes(index, split), shutil.disk_usage(place.parent).free
     if needed > free:
         raise DataError(
-            f"{place.parent}: the decoded split {split} takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free: "
+            f"{place.parent}: the decoded split {split} takes {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free: "
             "make room, or give decoded = 'none'"
         )
     part = place.with_name(f"{place.name}.part")

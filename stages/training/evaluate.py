@@ -45,8 +45,9 @@ def share_of(fabric: Fabric) -> Share:
     import torch
 
     def reduce(counts: np.ndarray) -> np.ndarray:
-        summed: np.ndarray = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum").cpu().numpy()
-        return summed
+        summed = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum")
+        assert isinstance(summed, torch.Tensor), "a tensor is reduced to a tensor"
+        return summed.cpu().numpy()
 
     return Share(fabric.global_rank, fabric.world_size, reduce) if fabric.world_size > 1 else Share()
 
@@ -115,7 +116,9 @@ def scored(index: Index, split: str) -> tuple[Sample, ...]:
     if not samples:
         raise DataError(f"split {split} of {index.name} is empty: nothing to score")
     if not index.labelled(split):
-        raise DataError(f"split {split} of {index.name} has no published labels: predict it with `infer --split {split}`")
+        raise DataError(
+            f"split {split} of {index.name} has no published labels: predict it with `infer --split {split}`"
+        )
     return samples
 
 

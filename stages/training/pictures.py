@@ -18,7 +18,9 @@ MEMORY_BYTES = 1 << 30
 
 
 class Pictures:
-    """The samples of a split. `keep` is `memory`, `disk` (below `folder`), `none`, or `auto`: memory where the split fits into 1 GiB.
+    """The samples of a split.
+
+    `keep` is `memory`, `disk` (below `folder`), `none`, or `auto`: memory where the split fits into 1 GiB.
     DataError for a split that is empty or has no labels, and for an unreadable file.
     """
 

@@ -49,7 +49,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(tmp_path: Path) -> Path:
     """Images of two sizes, in two folders."""
     rng = np.random.default_rng(0)
-    for name, size_hw in (("bonn/bonn_0_1.png", (30, 60)), ("bonn/bonn_0_2.jpg", (24, 48)), ("ulm/ulm_0_1.png", (9, 7))):
+    for name, size_hw in (
+        ("bonn/bonn_0_1.png", (30, 60)),
+        ("bonn/bonn_0_2.jpg", (24, 48)),
+        ("ulm/ulm_0_1.png", (9, 7)),
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8)).save(tmp_path / name)
     return tmp_path

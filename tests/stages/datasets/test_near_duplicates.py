@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from stages.datasets.index import Sample
-from stages.datasets.near_duplicates import BITS, DRAFT_SIZE, MOST_BITS, distances, image_bits, near_duplicates, nearest_pairs
+from stages.datasets.near_duplicates import (
+    BITS,
+    DRAFT_SIZE,
+    MOST_BITS,
+    distances,
+    image_bits,
+    near_duplicates,
+    nearest_pairs,
+)
 
 
 def sample(name: str, content: str) -> Sample:

@@ -75,7 +75,9 @@ def test_any_number_of_processes_gets_the_same_sums(index: Index, small: Path) -
     one = tallies(bright, index, small, "train", index.preprocess, 2)[WHOLE].confusion.counts
     for world in (2, 3, 5):
         parts = [
-            tallies(bright, index, small, "train", index.preprocess, 2, share=Share(rank, world))[WHOLE].confusion.counts
+            tallies(bright, index, small, "train", index.preprocess, 2, share=Share(rank, world))[
+                WHOLE
+            ].confusion.counts
             for rank in range(world)
         ]
         assert np.array_equal(sum(parts), one)
