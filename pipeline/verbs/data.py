@@ -1,15 +1,15 @@
 """`data check`: every fault of a data set, before anything is trained on it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.progress import progress
 from pipeline.render import table
+from pipeline.verbs.image_bar import ImageBar
 from pipeline.verbs.options import json_option, print_json
 
 SURVEY = "stages.datasets.survey"
@@ -37,7 +37,7 @@ def check(root: Path, source: str | None, level: str, as_json: bool) -> int:
 
     A fault stops the data stage; a warning (near-duplicates, a class that never occurs) does not.
     """
-    with Bar("check images and labels") as bar:
+    with ImageBar("check images and labels") as bar:
         found = import_module(SURVEY).survey_root(root, source, bar)
     found["findings"] = [row for row in found["findings"] if level == "warning" or row["level"] == "fault"]
     if as_json:
@@ -45,26 +45,6 @@ def check(root: Path, source: str | None, level: str, as_json: bool) -> int:
     else:
         click.echo(text(found))
     return CHECK_FAILED if found["findings"] else 0
-
-
-class Bar:
-    """A progress bar that opens once the number of images is known."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.opened: Any = None
-
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        if self.opened:
-            self.opened.__exit__(*exception)
-
-    def __call__(self, total: int) -> Callable[[int], None]:
-        self.opened = progress(self.title, total, 0)
-        shown = self.opened.__enter__()
-        return lambda count: shown.step(count, {})
 
 
 def text(found: Mapping[str, Any]) -> str:

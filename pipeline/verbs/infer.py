@@ -11,7 +11,7 @@ from pipeline.identity import machine_settings
 from pipeline.plan import Planner
 from pipeline.references import resolve
 from pipeline.store import Artifact
-from pipeline.verbs.data import Bar
+from pipeline.verbs.image_bar import ImageBar
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 INFER = "stages.infer"
@@ -56,7 +56,7 @@ def command(
     target = out or planner.store.home / "predictions" / f"{kind}-{network.digest[:DIGITS]}" / f"{where}-{form}"
     common = (form, target, planner.facts["device"], seen)
     stage = import_module(INFER)
-    with Bar("predict") as bar:
+    with ImageBar("predict") as bar:
         if split:
             roots = machine_settings(planner.recipe.configs)
             count = stage.infer_split(network.folder, data_of(planner, network).folder, split, roots, *common, bar)

@@ -1,7 +1,7 @@
 """Pictures that look alike, by a difference hash: frames of one video in a split are not independent samples.
 
 dHash (Krawetz 2013): the picture in grey at 17 x 16 pixels, one bit for each pixel that is brighter than its left
-neighbour. 256 bits keep CamVid's consecutive frames (at most 37 bits apart) clear of its pictures of other places (69
+neighbour. 256 bits keep CamVid's consecutive frames (at most 35 bits apart) clear of its pictures of other places (76
 and more); the usual 64 do not.
 """
 

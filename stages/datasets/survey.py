@@ -92,7 +92,7 @@ def hold_out(splits: Mapping[str, tuple[Pair, ...]], prefixes: tuple[str, ...]) 
     """The splits, with the training pairs whose file name starts with a prefix in place of val's own."""
     if not prefixes:
         return dict(splits)
-    train = splits["train"]
+    train = splits.get("train", ())
     for prefix in prefixes:
         if not any(Path(pair.image).name.startswith(prefix) for pair in train):
             raise DataError(f"data.holdout: no training image's file name starts with {prefix!r}")
