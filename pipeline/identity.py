@@ -53,9 +53,9 @@ def content_identity(path: Path, cache: StatCache, where: str) -> str:
     return f"sha256:{cache.get(path.resolve(), sha256)}"
 
 
-def source_digests(files: Mapping[str, Path], cache: StatCache) -> dict[str, str]:
+def source_digests(files: Mapping[str, str | Path], cache: StatCache) -> dict[str, str]:
     """{relative name: sha256} of files outside the store."""
-    return {name: cache.get(path, sha256) for name, path in sorted(files.items())}
+    return {name: cache.get(Path(path), sha256) for name, path in sorted(files.items())}
 
 
 def sources_identity(digests: Mapping[str, str]) -> str:

@@ -6,6 +6,8 @@ A source's module offers, without importing numpy or Pillow before `collect` is 
     source_files(config) -> dict[str, str]      every file below the root that can count; pictures are not opened
 """
 
+import hashlib
+import json
 import tomllib
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -56,11 +58,12 @@ def source_of(name: str) -> Source:
 
 
 def choice(name: str) -> dict[str, Any]:
-    """What a source's name stands for, as plain values; the marks by which it is recognised change nothing."""
+    """What a source's name stands for, its table of classes as a sha256; the marks that recognise it change nothing."""
     source = source_of(name)
     fields = asdict(source)
     del fields["marks"]
-    return {**fields, "classes": [asdict(row) for row in published_classes(name)] if source.classes else None}
+    rows = [asdict(row) for row in published_classes(name)] if source.classes else None
+    return {**fields, "classes": rows and hashlib.sha256(json.dumps(rows).encode()).hexdigest()}
 
 
 def published_classes(name: str) -> tuple[ClassRow, ...]:

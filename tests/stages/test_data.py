@@ -49,7 +49,7 @@ def test_source_files(small: Path) -> None:
 
 
 def test_what_a_source_stands_for_is_in_the_key() -> None:
-    assert data.choices(data.Config(source="voc"))["source"]["classes"][15]["name"] == "person"
+    assert data.choices(data.Config(source="voc"))["source"]["module"] == "stages.datasets.voc"
 
 
 def test_folder_to_artifact(small: Path, tmp_path: Path) -> None:

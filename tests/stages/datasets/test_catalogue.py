@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError
+from stages.datasets import catalogue
 from stages.datasets.catalogue import choice, published_classes, recognise, source_of, sources
 
 
@@ -35,11 +36,16 @@ def test_colours_and_ids_are_the_published_ones() -> None:
     assert [row.name for row in published_classes("ade20k")][:4] == ["other", "wall", "building", "sky"]
 
 
-def test_a_choice_holds_the_classes_and_not_the_marks() -> None:
+def test_a_choice_counts_the_classes_and_not_the_marks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = choice("voc")
     assert chosen["module"] == "stages.datasets.voc" and "marks" not in chosen
-    assert chosen["classes"][1]["name"] == "aeroplane"
     assert choice("folder")["classes"] is None
+    table = (catalogue.TABLES / "voc.csv").read_text()
+    monkeypatch.setattr(catalogue, "TABLES", tmp_path)
+    (tmp_path / "voc.csv").write_text("\n" + table)
+    assert choice("voc") == chosen
+    (tmp_path / "voc.csv").write_text(table.replace("aeroplane", "airplane"))
+    assert choice("voc") != chosen
 
 
 @pytest.mark.parametrize(
