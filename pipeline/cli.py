@@ -22,6 +22,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "graph": "pipeline.verbs.graph",
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
+        "data": "pipeline.verbs.data",
+        "infer": "pipeline.verbs.infer",
         "recipes": "pipeline.verbs.recipes",
         "diff": "pipeline.verbs.diff",
         "lineage": "pipeline.verbs.lineage",

@@ -8,7 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-RECORDED = ("torch", "torchvision", "lightning-fabric", "onnx", "onnxscript", "numpy", "pillow", "safetensors")
+RECORDED = (
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "onnx",
+    "onnxscript",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "safetensors",
+)
 DRIVER_FILES = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
 DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
 """Present where a GPU can be opened: a desktop's or server's, a Jetson's, WSL's. A container may see the driver's

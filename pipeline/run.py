@@ -184,7 +184,7 @@ def execute(
                 say(f"{stage.name}: {line}")
 
             settings = machine_settings(planner.recipe.configs)
-            ctx = Context(work, scratch, planner.facts["device"], settings, log, progress)
+            ctx = Context(work, scratch, planner.facts["device"], settings, log, progress, store.home / "cache")
             with recorded(first_party(status.components["code"])) as imported:
                 outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
             check_covered(stage.name, imported, status.components["code"])

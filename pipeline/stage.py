@@ -77,6 +77,8 @@ class Context:
     """Prints one line and keeps it in the artifact's log."""
     progress: Callable[[str, int, int], AbstractContextManager[ProgressBar]]
     """`with ctx.progress(title, total_iterations, done_before) as bar: bar.step(images, terms)`."""
+    cache: Path | None = None
+    """Folder for what can be made again, shared by stages and runs; it may be deleted between them."""
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,21 @@
 """Stage `data`: find or make the images, check every label, publish the index that all later stages read."""
 
 import json
-from collections.abc import Mapping
-from importlib import import_module
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import DataError
 from pipeline.stage import Context, Outputs
-from stages.datasets.catalogue import source_of
+from stages.datasets.catalogue import choice, source_of
 from stages.datasets.config import DataConfig as Config
-from stages.datasets.layout import Pair, existing_root, files_below
+from stages.datasets.findings import Finding, stop_at_faults
 
 if TYPE_CHECKING:
-    from stages.datasets.checks import Checked
-    from stages.datasets.index import Index
+    from stages.datasets.survey import Survey
 
-VERSION = 1
+VERSION = 2
+SHEET, PLOT = "contact_sheet.png", "frequencies.png"
 
 
 def needs(config: Config) -> tuple[str, ...]:
@@ -29,72 +28,75 @@ def code(config: Config) -> tuple[str, ...]:
     return (source_of(config.source).module,)
 
 
+def choices(config: Config) -> dict[str, Any]:
+    """What the source's name stands for: its module, and the classes that its authors published."""
+    return {"source": choice(config.source)}
+
+
 def source_files(config: Config) -> dict[str, str]:
     """Every file below `data.root` that can count; DataError where the root is missing."""
-    if not source_of(config.source).reads_root:
+    source = source_of(config.source)
+    if not source.reads_root:
         return {}
-    return files_below(existing_root(config.root, config.source))
+    files: dict[str, str] = source.load().source_files(config)
+    return files
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
-    """Publish index.json, labels.json, preprocess.json, frequencies.json, and images that the source made."""
-    from stages.datasets.checks import check
-    from stages.datasets.index import Index, label_map, network_classes, write_index
-    from stages.preprocess import Preprocess
+    """Publish the index, the classes, the preprocessing contract, statistics, findings, two pictures to look at.
 
-    source = source_of(config.source)
-    layout = import_module(source.module).collect(config, ctx.work)
-    splits = hold_out(layout.splits, config.holdout)
-    ctx.log(f"{layout.name}: {sizes(splits)} images, splits by {layout.split_rule}")
-    total = sum(len(pairs) for pairs in splits.values())
-    with ctx.progress("check images and labels", total, 0) as bar:
-        checked = check(layout.root, splits, layout.classes, lambda n: bar.step(n, {}))
-    index = Index(
-        name=layout.name,
-        preprocess=Preprocess(*config.size_px, config.resize),
-        embedded=not source.reads_root,
-        label_map=label_map(layout.classes),
-        splits=checked.splits,
-        classes=network_classes(layout.classes),
-    )
-    write_index(ctx.work, index)
-    shares = frequencies(checked, index)
-    (ctx.work / "frequencies.json").write_text(json.dumps(shares, indent=1) + "\n", encoding="utf-8")
-    for name, share in shares["train"]["classes"].items():
-        if share == 0:
-            ctx.log(f"no pixel of class {name} in split train: it cannot be learned")
-    return Outputs(summary={"images": sizes(splits), "classes": len(index.classes)})
+    DataError that names the first faults; a source that makes its own images publishes them too.
+    """
+    from stages.datasets.contact_sheet import draw_contact_sheet
+    from stages.datasets.frequency_plot import draw_frequencies
+    from stages.datasets.index import images_root, write_index
+    from stages.datasets.statistics import frequencies, image_sizes
+
+    found = surveyed(ctx, config)
+    stop_at_faults(found.findings, config.source, found.layout.root)
+    write_index(ctx.work, found.index)
+    shares = frequencies(found.checked.counts, found.index)
+    write_json(ctx.work / "frequencies.json", shares)
+    write_json(ctx.work / "sizes.json", image_sizes(found.checked.splits))
+    write_json(ctx.work / "findings.json", [finding.to_json() for finding in found.findings])
+    for line in told(found.findings):
+        ctx.log(line)
+    root = ctx.work if found.index.embedded else images_root(ctx.work, found.index, {"data.root": config.root})
+    draw_contact_sheet(ctx.work / SHEET, found.index, root, shares)
+    draw_frequencies(ctx.work / PLOT, found.index, shares)
+    classes = len(found.index.classes)
+    return Outputs(summary={"images": sizes(found.sizes()), "classes": classes}, volatile=(SHEET, PLOT))
 
 
-def hold_out(splits: Mapping[str, tuple[Pair, ...]], prefixes: tuple[str, ...]) -> dict[str, tuple[Pair, ...]]:
-    """The splits, with the training pairs whose file name starts with a prefix in place of val's own."""
-    if not prefixes:
-        return dict(splits)
-    train = splits["train"]
-    for prefix in prefixes:
-        if not any(Path(pair.image).name.startswith(prefix) for pair in train):
-            raise DataError(f"data.holdout: no training image's file name starts with {prefix!r}")
-    held = tuple(pair for pair in train if Path(pair.image).name.startswith(prefixes))
-    return {**splits, "train": tuple(pair for pair in train if pair not in held), "val": held}
+def surveyed(ctx: Context, config: Config) -> "Survey":
+    """`survey` under a progress bar."""
+    from contextlib import ExitStack
+
+    from stages.datasets.survey import survey
+
+    with ExitStack() as stack:
+
+        def bar(total: int) -> Callable[[int], None]:
+            shown = stack.enter_context(ctx.progress("check images and labels", total, 0))
+            return lambda count: shown.step(count, {})
+
+        found = survey(config, ctx.work, bar)
+    ctx.log(f"{found.layout.name}: {sizes(found.sizes())} images, splits by {found.layout.split_rule}")
+    return found
 
 
-def sizes(splits: Mapping[str, tuple[Pair, ...]]) -> str:
+def write_json(path: Path, document: Any) -> None:
+    """One JSON document with a line end."""
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def told(findings: Sequence[Finding]) -> list[str]:
+    """One line for each kind of warning: how many, and the first."""
+    counts = Counter(finding.kind for finding in findings)
+    first = {finding.kind: finding for finding in reversed(findings)}
+    return [f"warning: {kind}, {count} in findings.json, the first: {first[kind]}" for kind, count in counts.items()]
+
+
+def sizes(images: Mapping[str, int]) -> str:
     """`train 367, val 101, test 233`."""
-    return ", ".join(f"{split} {len(pairs)}" for split, pairs in splits.items())
-
-
-def frequencies(checked: "Checked", index: "Index") -> dict[str, Any]:
-    """Per split: the share of all pixels that each class has, and the share that is ignored."""
-    return {split: shares(counts, index) for split, counts in checked.counts.items() if counts.any()}
-
-
-def shares(counts: Any, index: "Index") -> dict[str, Any]:
-    """Pixel counts by label value (256) as shares by class."""
-    by_class = [0] * 256
-    for value, count in enumerate(counts.tolist()):
-        by_class[index.label_map[value]] += count
-    total = sum(by_class)
-    return {
-        "classes": {c.name: by_class[c.id] / total for c in index.classes},
-        "ignored": by_class[255] / total,
-    }
+    return ", ".join(f"{split} {count}" for split, count in images.items())

@@ -92,7 +92,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index
     from stages.nets.taps import add_taps
-    from stages.training.artifact import score, summary, write_artifact
+    from stages.training.artifact import score, summary, volatile, write_artifact
     from stages.training.device import start_fabric
     from stages.training.gaps import gaps_of
     from stages.training.gradient_share import GradientShare
@@ -116,14 +116,14 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     look = gaps.look if gaps else None
     history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe=probe, look=look)
     net.aux_head = None
-    scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
+    scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
     drawn = draw_gradient_share(history, f"Method {config.method}", ctx.work / SHARE_PICTURE)
     told = gaps.write() if gaps else ()
     parameters = sum(p.numel() for p in net.parameters())
     return Outputs(
         summary={**summary(scores), "parameters": parameters},
-        volatile=("history.jsonl", *([SHARE_PICTURE] if drawn else []), *told),
+        volatile=(*volatile(scores), *([SHARE_PICTURE] if drawn else []), *told),
     )
 
 

@@ -53,7 +53,7 @@ def choices(config: Config) -> dict[str, Any]:
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the trained teacher with its scores."""
     from stages.datasets.index import read_index
-    from stages.training.artifact import score, summary, write_artifact
+    from stages.training.artifact import score, summary, volatile, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
@@ -67,6 +67,6 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     if config.iterations:
         batches = crops(ctx, inputs["data"], index, config)
         history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, "teacher")
-    scores = score(ctx, net, spec, inputs["data"], index, config.evaluate)
+    scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
     write_artifact(ctx, net, spec, inputs["data"], scores, history, "Teacher")
-    return Outputs(summary=summary(scores), volatile=("history.jsonl",))
+    return Outputs(summary=summary(scores), volatile=volatile(scores))

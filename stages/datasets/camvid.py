@@ -3,11 +3,17 @@
 from pathlib import Path
 
 from stages.datasets.config import DataConfig
-from stages.datasets.layout import SPLITS, Layout, existing_root, read_classes, read_split
+from stages.datasets.layout import SPLITS, Layout, existing_root, files_below, read_classes, read_splits
+
+
+def source_files(config: DataConfig) -> dict[str, Path]:
+    """The lists, the classes, and everything below images/ and labels/."""
+    return files_below(existing_root(config.root, config.source))
 
 
 def collect(config: DataConfig, work: Path) -> Layout:
     """The published splits; DataError for a list that is missing."""
     root = existing_root(config.root, config.source)
-    splits = {split: read_split(root, f"{split}.txt") for split in SPLITS}
-    return Layout("camvid", root, splits, read_classes(root / "classes.csv"), "the published lists")
+    splits, findings = read_splits(root, SPLITS)
+    classes = read_classes(root / "classes.csv")
+    return Layout("camvid", root, splits, classes, "the published lists", findings=findings)

@@ -6,36 +6,53 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DataError
 from stages.datasets.config import DataConfig
-from stages.datasets.layout import SPLITS, Layout, Pair, existing_root, files_below, read_classes, read_split
+from stages.datasets.findings import Finding, Kind
+from stages.datasets.layout import SPLITS, Layout, Pair, existing_root, files_below, read_classes, read_splits
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TRAIN_SHARE, VAL_SHARE = 0.8, 0.1
+
+
+def source_files(config: DataConfig) -> dict[str, Path]:
+    """The lists, the classes, and everything below images/ and labels/."""
+    return files_below(existing_root(config.root, config.source))
 
 
 def collect(config: DataConfig, work: Path) -> Layout:
     """The splits of the lists, or 80/10/10 by a hash of the names where there is no list."""
     root = existing_root(config.root, config.source)
     classes = read_classes(root / "classes.csv")
-    listed = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
+    listed = tuple(split for split in SPLITS if (root / f"{split}.txt").is_file())
     if listed:
-        splits = {split: read_split(root, f"{split}.txt") for split in listed}
-        return Layout("folder", root, splits, classes, ", ".join(f"{split}.txt" for split in listed))
-    splits = split_by_hash(paired(root))
-    return Layout("folder", root, splits, classes, "a hash of the file names, 80/10/10")
+        splits, findings = read_splits(root, listed)
+        rule = ", ".join(f"{split}.txt" for split in listed)
+        return Layout("folder", root, splits, classes, rule, findings=findings)
+    pairs, findings = paired(root)
+    return Layout(
+        "folder", root, split_by_hash(pairs), classes, "a hash of the file names, 80/10/10", findings=findings
+    )
 
 
-def paired(root: Path) -> tuple[Pair, ...]:
-    """Images and labels of the same name, in order; DataError naming one that stands alone."""
+def paired(root: Path) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    """Images and labels of the same name, in order, and what stands alone; DataError where there is no image."""
     files = files_below(root)
-    images = by_stem((f for f in files if f.startswith("images/") and suffix(f) in IMAGE_SUFFIXES), root)
-    labels = by_stem((f for f in files if f.startswith("labels/") and suffix(f) == ".png"), root)
+    images, twins = by_stem(f for f in files if f.startswith("images/") and suffix(f) in IMAGE_SUFFIXES)
+    labels, _ = by_stem(f for f in files if f.startswith("labels/") and suffix(f) == ".png")
     if not images:
         raise DataError(f"no image in {root / 'images'}: put {', '.join(IMAGE_SUFFIXES)} files there")
-    for stem in sorted(images.keys() ^ labels.keys()):
-        if stem in images:
-            raise DataError(f"image {root / images[stem]} has no label: expected {root}/labels/{stem}.png")
-        raise DataError(f"label {root / labels[stem]} has no image: expected {root}/images/{stem}.*")
-    return tuple(Pair(images[stem], labels[stem]) for stem in sorted(images))
+    alone = [
+        missing(images[stem], "the image has no label", f"labels/{stem}.png")
+        if stem in images
+        else missing(labels[stem], "the label has no image", f"images/{stem}.*")
+        for stem in sorted(images.keys() ^ labels.keys())
+    ]
+    pairs = tuple(Pair(images[stem], labels[stem]) for stem in sorted(images.keys() & labels.keys()))
+    return pairs, (*twins, *alone)
+
+
+def missing(present: str, text: str, expected: str) -> Finding:
+    """A file whose other half is not there."""
+    return Finding(Kind.MISSING_PAIR, present, f"{text}: expected {expected}")
 
 
 def suffix(file: str) -> str:
@@ -43,15 +60,17 @@ def suffix(file: str) -> str:
     return PurePosixPath(file).suffix.lower()
 
 
-def by_stem(files: Iterable[str], root: Path) -> dict[str, str]:
-    """Files by their path below images/ or labels/ without the suffix."""
+def by_stem(files: Iterable[str]) -> tuple[dict[str, str], list[Finding]]:
+    """Files by their path below images/ or labels/ without the suffix, and those that differ by suffix alone."""
     found: dict[str, str] = {}
-    for file in files:
+    twins = []
+    for file in sorted(files):
         stem = PurePosixPath(*PurePosixPath(file).parts[1:]).with_suffix("").as_posix()
         if stem in found:
-            raise DataError(f"{root / found[stem]} and {root / file} differ only by suffix: keep one")
-        found[stem] = file
-    return found
+            text = f"it and {found[stem]} differ only by suffix: keep one"
+            twins.append(Finding(Kind.LISTED_TWICE, file, text))
+        found.setdefault(stem, file)
+    return found, twins
 
 
 def split_by_hash(pairs: tuple[Pair, ...]) -> dict[str, tuple[Pair, ...]]:

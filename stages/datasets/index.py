@@ -15,9 +15,10 @@ class Sample:
     """An image and its label: posix paths relative to the images' root, content hashes, size in pixels."""
 
     image: str
-    label: str
+    label: str | None
+    """None where the labels were never published."""
     image_sha256: str
-    label_sha256: str
+    label_sha256: str | None
     height: int
     width: int
 
@@ -52,6 +53,10 @@ class Index:
     def samples(self, split: str) -> tuple[Sample, ...]:
         """The split's samples in their order; empty where there are none."""
         return self.splits.get(split, ())
+
+    def labelled(self, split: str) -> bool:
+        """Whether the split has images, and a label for each: it can be scored."""
+        return bool(self.samples(split)) and all(sample.label for sample in self.samples(split))
 
     def to_json(self) -> dict[str, Any]:
         """index.json as plain values; the classes are labels.json's."""

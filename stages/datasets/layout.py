@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DataError
+from stages.datasets.findings import Finding, Kind
 
 SPLITS = ("train", "val", "test")
 IGNORE = 255
@@ -18,7 +19,8 @@ class Pair:
     """An image and its label, as posix paths relative to the root."""
 
     image: str
-    label: str
+    label: str | None
+    """None where the labels were never published: such images can be predicted, not scored or trained on."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Layout:
     classes: tuple[ClassRow, ...]
     split_rule: str
     """Where the splits come from, in words."""
+    class_table: str = "classes.csv"
+    """Where the classes come from: the file in which a missing one is to be listed."""
+    findings: tuple[Finding, ...] = ()
+    """What was wrong with the lists and the names of the files; the pairs hold what is left."""
 
 
 def existing_root(root: Path | None, source: str) -> Path:
@@ -68,16 +74,30 @@ def files_below(root: Path) -> dict[str, str]:
     return found
 
 
-def read_split(root: Path, name: str) -> tuple[Pair, ...]:
-    """Pairs of a split list, whose lines are `image label`, both relative to `root`.
+def read_split(root: Path, name: str) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    """Pairs of a split list, whose lines are `image label`, both relative to `root`; and the lines that are wrong.
 
-    DataError naming list and line for a path that leaves the root or another form of line; or for no line.
+    DataError for a list that is missing.
     """
     path = root / name
-    pairs = tuple(parse_pair(line, f"{path}:{number}") for number, line in text_lines(path))
-    if not pairs:
-        raise DataError(f"{path}: the split is empty: list `image label` lines, or remove the file")
-    return pairs
+    pairs, findings = [], []
+    for number, line in text_lines(path):
+        wrong = fault_of_pair(line)
+        if wrong:
+            findings.append(Finding(Kind.LIST, f"{name}:{number}", wrong))
+        else:
+            pairs.append(Pair(*line.split()))
+    if not pairs and not findings:
+        text = "the split is empty: list `image label` lines, or remove the file"
+        findings.append(Finding(Kind.EMPTY_SPLIT, name, text))
+    return tuple(pairs), tuple(findings)
+
+
+def read_splits(root: Path, names: tuple[str, ...]) -> tuple[dict[str, tuple[Pair, ...]], tuple[Finding, ...]]:
+    """`read_split` of `NAME.txt` for each split, and the findings of all."""
+    read = {name: read_split(root, f"{name}.txt") for name in names}
+    pairs = {name: found for name, (found, _) in read.items()}
+    return pairs, tuple(finding for _, findings in read.values() for finding in findings)
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -91,16 +111,19 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
 
 
-def parse_pair(line: str, where: str) -> Pair:
-    """One `image label` line."""
+def fault_of_pair(line: str) -> str | None:
+    """What is wrong with an `image label` line, or None."""
     parts = line.split()
     if len(parts) != 2:
-        raise DataError(f"{where}: write `image label`, two paths without blanks, not {line.strip()!r}")
-    for part in parts:
-        relative = PurePosixPath(part)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise DataError(f"{where}: {part} leaves the data root: write paths relative to it, without ..")
-    return Pair(*parts)
+        return f"write `image label`, two paths without blanks, not {line.strip()!r}"
+    outside = [part for part in parts if leaves_root(part)]
+    return f"{outside[0]} leaves the data root: write paths relative to it, without .." if outside else None
+
+
+def leaves_root(path: str) -> bool:
+    """Whether a path that a list names could point outside the folder to which it is relative."""
+    relative = PurePosixPath(path)
+    return relative.is_absolute() or ".." in relative.parts
 
 
 def read_classes(path: Path) -> tuple[ClassRow, ...]:

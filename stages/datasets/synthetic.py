@@ -45,9 +45,9 @@ def write_scene(work: Path, split: str, seed: tuple[int, int], size_px: tuple[in
     """Render scene `i` of a split from (seed, number of the split, i) and write it as two PNGs."""
     rng = np.random.Generator(np.random.PCG64((*seed, i)))
     image_HWC, ids_HW = scene.render(size_px, rng)
-    pair = Pair(f"images/{split}/{i:05d}.png", f"labels/{split}/{i:05d}.png")
-    Image.fromarray(image_HWC).save(work / pair.image, compress_level=3)
+    image_file, label_file = f"images/{split}/{i:05d}.png", f"labels/{split}/{i:05d}.png"
+    Image.fromarray(image_HWC).save(work / image_file, compress_level=3)
     label = Image.fromarray(ids_HW)
     label.putpalette(PALETTE)
-    label.save(work / pair.label)
-    return pair
+    label.save(work / label_file)
+    return Pair(image_file, label_file)

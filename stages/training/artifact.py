@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from lightning_fabric import Fabric
 from torch import nn
 
 from pipeline.stage import Context
@@ -16,29 +18,63 @@ from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec
 from stages.nets.normalise import Normalise
 from stages.nets.saved import save_net
-from stages.training.evaluate import evaluate, torch_predictor
+from stages.training.config import EvaluationConfig, TrainingConfig
+from stages.training.evaluate import WHOLE, scores_of, share_of, tallies
+from stages.training.predict import torch_predictor
+from stages.training.results import confusion_csv, draw_confusion, results_table
 
 EVALUATION_BATCH = 4
 
 
 def score(
-    ctx: Context, net: nn.Module, spec: NetSpec, data: Path, index: Index, splits: Sequence[str]
+    ctx: Context, net: nn.Module, spec: NetSpec, data: Path, index: Index, config: TrainingConfig, fabric: Fabric
 ) -> dict[str, Any]:
-    """Scores of `net` in fp32 on whole images of each split that has any: {split: scores}."""
+    """Scores of `net` in fp32 on each split that has images and labels: {split: scores}; writes their confusion."""
     net.to(ctx.device).eval()
-    predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device)
-    root = images_root(data, index, ctx.settings)
-    scores = {}
-    for split in splits:
-        samples = index.samples(split)
-        if not samples:
+    seen = config.evaluation
+    predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device, seen)
+    root, share = images_root(data, index, ctx.settings), share_of(fabric)
+    scores: dict[str, Any] = {}
+    for split in config.evaluate:
+        if not index.labelled(split):
+            ctx.log(f"{split}: not scored, {'it has no labels' if index.samples(split) else 'it has no images'}")
             continue
-        with ctx.progress(f"evaluate {split}", math.ceil(len(samples) / EVALUATION_BATCH), 0) as bar:
-            scores[split] = evaluate(
-                predict, index, root, split, index.preprocess, EVALUATION_BATCH, on_images=lambda n: bar.step(n, {})
+        batches = math.ceil(len(index.samples(split)) / share.world / EVALUATION_BATCH)
+        with ctx.progress(f"evaluate {split}", batches, 0) as bar:
+            counted = tallies(
+                predict, index, root, split, index.preprocess, EVALUATION_BATCH, lambda n: bar.step(n, {}), seen, share
             )
-        ctx.log(f"{split}: mIoU {100 * scores[split]['miou']:.2f} % on {len(samples)} images")
+        changed = seen.model_dump(mode="json", exclude_defaults=True, exclude={"subsets"})
+        scores[split] = scores_of(counted, index, split) | ({"evaluation": changed} if changed else {})
+        write_confusion(ctx.work, split, counted[WHOLE].confusion.counts, [c.name for c in index.classes])
+        for line in told(split, scores[split], seen):
+            ctx.log(line)
     return scores
+
+
+def told(split: str, scores: Mapping[str, Any], seen: EvaluationConfig) -> Iterator[str]:
+    """The figures that are quoted, one line for the split and one for each of its subsets."""
+    yield f"{split}: mIoU {100 * scores['miou']:.2f} % on {scores['images']} images"
+    for prefix in seen.subsets:
+        part = scores.get("subsets", {}).get(prefix)
+        quoted = f"mIoU {100 * part['miou']:.2f} % on {part['images']} images" if part else "no image"
+        yield f"{split}, file names {prefix}*: {quoted}"
+
+
+def write_confusion(folder: Path, split: str, counts: np.ndarray, names: Sequence[str]) -> None:
+    """The confusion matrix as counts and as a picture."""
+    (folder / f"confusion_{split}.csv").write_text(confusion_csv(counts, names), encoding="utf-8")
+    draw_confusion(folder / heat_map(split), counts, names, f"{split}: where the pixels of each class went")
+
+
+def heat_map(split: str) -> str:
+    """Name of the picture of a split's confusion matrix."""
+    return f"confusion_{split}.png"
+
+
+def volatile(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files of the artifact that differ between equal runs, or between versions of the library that draws."""
+    return ("history.jsonl", *map(heat_map, scores))
 
 
 def summary(scores: Mapping[str, Any]) -> dict[str, float]:
@@ -76,8 +112,5 @@ def card(net: nn.Module, spec: NetSpec, scores: Mapping[str, Any], title: str) -
         "Load: `net, spec = stages.nets.saved.load_net(folder)`.",
     ]
     for split, values in scores.items():
-        lines += ["", f"| {split}, {values['images']} images | IoU % |", "|---|---|"]
-        for name, iou in values["per_class_iou"].items():
-            lines.append(f"| {name} | {'-' if iou is None else f'{100 * iou:.2f}'} |")
-        lines.append(f"| **mIoU** | **{100 * values['miou']:.2f}** |")
+        lines += ["", results_table(split, values), "", f"![Confusion on {split}]({heat_map(split)})"]
     return "\n".join(lines) + "\n"

@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from pipeline.stage import Mark, StageConfig
+from pipeline.stage import AbsentAt, Mark, StageConfig
 
 Precision = Literal["auto", "fp32", "bf16-mixed", "fp16-mixed"]
 Split = Literal["val", "test"]
+Strength = Annotated[float, Field(ge=0, lt=1)]
 
 
 def rising(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -40,6 +41,46 @@ class OptimiserConfig(StageConfig):
     """Steps between two resume checkpoints."""
 
 
+class Jitter(StageConfig):
+    """How far colours are drawn from their own, as in torchvision's ColorJitter; 0 leaves them."""
+
+    brightness: Strength = 0.0
+    """Factor drawn from 1 - x to 1 + x."""
+    contrast: Strength = 0.0
+    """Factor on the distance from the crop's mean grey, drawn from 1 - x to 1 + x."""
+    saturation: Strength = 0.0
+    """Factor on the distance from each pixel's grey, drawn from 1 - x to 1 + x."""
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Turn of the hue as a share of the colour circle, drawn from -x to x."""
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is drawn."""
+        return not (self.brightness or self.contrast or self.saturation or self.hue)
+
+
+class EvaluationConfig(StageConfig):
+    """How a network is scored. At the defaults: whole images, once, as the exported file is."""
+
+    window_px: tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width of a sliding window; absent for whole images."""
+    stride: float = Field(2 / 3, gt=0, le=1)
+    """Step of the window, as a share of its size; where windows overlap, their logits are averaged."""
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
+    """Scales of the image whose class probabilities are averaged."""
+    mirror: bool = False
+    """Whether the mirrored image's probabilities are averaged in."""
+    boundary: float = Field(0.02, gt=0, lt=1)
+    """Width of the boundary of boundary IoU, as a share of the label's diagonal (Cheng et al. 2021 use 0.02)."""
+    subsets: tuple[str, ...] = ()
+    """Beginnings of file names: the images of each are scored apart too, e.g. CamVid's `Seq05VD`."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether an image is seen once and whole."""
+        return self.window_px is None and self.scales == (1.0,) and not self.mirror
+
+
 class TrainingConfig(OptimiserConfig):
     """Training of a segmentation network on augmented crops."""
 
@@ -49,7 +90,16 @@ class TrainingConfig(OptimiserConfig):
     """Range of the random scale, relative to `data.size_px`."""
     mirror: bool = True
     """Whether crops are mirrored at random."""
+    jitter: Annotated[Jitter, AbsentAt(Jitter())] = Jitter()
+    """Random colours, off by default as in the paper."""
+    augment_on: Annotated[Literal["auto", "cpu", "gpu"], AbsentAt("auto")] = "auto"
+    """Where crops are cut and scaled, from the same draws: `auto` takes the GPU where there is one."""
     evaluate: tuple[Split, ...] = ("val", "test")
-    """Splits that are scored after training; splits without images are left out."""
+    """Splits that are scored after training; splits without images or labels are left out."""
+    evaluation: Annotated[EvaluationConfig, AbsentAt(EvaluationConfig())] = EvaluationConfig()
+    """How they are scored."""
     workers: Annotated[int, Mark.NEUTRAL] = Field(2, ge=0)
     """Processes that load images."""
+    decoded: Annotated[Literal["auto", "memory", "disk", "none"], Mark.NEUTRAL] = "auto"
+    """Where decoded images are kept: `disk` is one file a split, mapped into memory, shared by processes and runs;
+    `memory` lasts as long as the stage; `auto` is `memory` up to 1 GiB, otherwise `none`: decoded each time."""

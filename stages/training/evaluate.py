@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
 from pipeline.errors import DataError
 from stages.datasets.index import Index, Sample
 from stages.datasets.pixels import read_fitted_image, read_label
-from stages.losses.maps import resize
-from stages.metrics import Confusion
+from stages.metrics import Reduce, Tally
 from stages.preprocess import Preprocess, restore
+from stages.training.config import EvaluationConfig
+from stages.training.predict import Predict
 
-Predict = Callable[[np.ndarray], np.ndarray]
-"""uint8 N x H x W x 3 RGB -> uint8 N x H x W class ids."""
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 T = TypeVar("T")
 R = TypeVar("R")
 READERS = 4
+WHOLE = ""
+"""Key of the tally over all images of a split; the others are the beginnings of file names."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the images that this process scores: every `world`-th from `rank` on."""
+
+    rank: int = 0
+    world: int = 1
+    reduce: Reduce = lambda counts: counts
+    """Sums counts over all processes."""
+
+
+def share_of(fabric: Fabric) -> Share:
+    """This process's part of the images, summed through Fabric where there is more than one process."""
+    import torch
+
+    def reduce(counts: np.ndarray) -> np.ndarray:
+        summed = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum")
+        assert isinstance(summed, torch.Tensor), "a tensor is reduced to a tensor"
+        return summed.cpu().numpy()
+
+    return Share(fabric.global_rank, fabric.world_size, reduce) if fabric.world_size > 1 else Share()
 
 
 def evaluate(
@@ -37,27 +61,81 @@ def evaluate(
     batch: int,
     on_images: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Scores of a split as `Confusion.scores` gives them, and `images`, the number of images.
+    """Scores of a split as `Tally.scores` gives them, and `images`, the number of images.
 
     Images go through `preprocess`, predictions back to each label's own grid. The last batch may be smaller.
-    `on_images(n)` is called after each batch. DataError for an empty split or an unreadable file.
+    `on_images(n)` is called after each batch. DataError for an empty split, one without labels, an unreadable file.
     """
+    counted = tallies(predict, index, root, split, preprocess, batch, on_images)
+    return scores_of(counted, index, split)
+
+
+def tallies(
+    predict: Predict,
+    index: Index,
+    root: Path,
+    split: str,
+    preprocess: Preprocess,
+    batch: int,
+    on_images: Callable[[int], None] | None = None,
+    evaluation: EvaluationConfig | None = None,
+    share: Share | None = None,
+) -> dict[str, Tally]:
+    """The counts of a split: over all its images under `WHOLE`, and over each of the config's subsets that it has.
+
+    With a `share`, every process reads its own part of the images and all get the same sums.
+    """
+    settings, part = evaluation or EvaluationConfig(), share or Share()
+    everything = scored(index, split)
+    samples = everything[part.rank :: part.world]
+    there = [prefix for prefix in settings.subsets if any(belongs(sample.image, prefix) for sample in everything)]
+    counted = {key: Tally(len(index.classes), settings.boundary) for key in (WHOLE, *there)}
+
+    def read(sample: Sample) -> tuple[str, np.ndarray, np.ndarray]:
+        label_HW = read_label(root, sample, index.label_map)
+        return sample.image, read_fitted_image(root, sample, preprocess), label_HW
+
+    triples = read_ahead(read, samples, 2 * batch)
+    while chunk := list(islice(triples, batch)):
+        names, images, labels = zip(*chunk, strict=True)
+        for name, prediction_HW, label_HW in zip(names, predict(np.stack(images)), labels, strict=True):
+            restored_HW = restore(prediction_HW, preprocess, label_HW.shape)
+            for key, tally in counted.items():
+                if belongs(name, key):
+                    tally.add(restored_HW, label_HW)
+        if on_images:
+            on_images(len(labels))
+    for tally in counted.values():
+        tally.reduce(part.reduce)
+    return counted
+
+
+def scored(index: Index, split: str) -> tuple[Sample, ...]:
+    """The split's samples; DataError where it cannot be scored."""
     samples = index.samples(split)
     if not samples:
         raise DataError(f"split {split} of {index.name} is empty: nothing to score")
-    confusion = Confusion(len(index.classes))
+    if not index.labelled(split):
+        raise DataError(
+            f"split {split} of {index.name} has no published labels: predict it with `infer --split {split}`"
+        )
+    return samples
 
-    def read(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        return read_fitted_image(root, sample, preprocess), read_label(root, sample, index.label_map)
 
-    pairs = read_ahead(read, samples, 2 * batch)
-    while chunk := list(islice(pairs, batch)):
-        images, labels = zip(*chunk, strict=True)
-        for prediction_HW, label_HW in zip(predict(np.stack(images)), labels, strict=True):
-            confusion.add(restore(prediction_HW, preprocess, label_HW.shape), label_HW)
-        if on_images:
-            on_images(len(labels))
-    return {**confusion.scores([c.name for c in index.classes]), "images": len(samples)}
+def belongs(image: str, prefix: str) -> bool:
+    """Whether an image's file name starts so; every one does with `WHOLE`."""
+    return PurePosixPath(image).name.startswith(prefix)
+
+
+def scores_of(counted: Mapping[str, Tally], index: Index, split: str) -> dict[str, Any]:
+    """Scores of the whole split, and under `subsets` those of each subset, each with its number of images."""
+    names = [c.name for c in index.classes]
+    scores = {
+        key: {**tally.scores(names), "images": sum(belongs(sample.image, key) for sample in index.samples(split))}
+        for key, tally in counted.items()
+    }
+    whole = scores.pop(WHOLE)
+    return {**whole, "subsets": scores} if scores else whole
 
 
 def read_ahead(read: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
@@ -69,21 +147,3 @@ def read_ahead(read: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterat
             result = waiting.popleft().result()
             waiting.extend(pool.submit(read, item) for item in islice(rest, 1))
             yield result
-
-
-def torch_predictor(
-    net: nn.Module,
-    normalise: nn.Module,
-    device: str,
-) -> Predict:
-    """A network in eval mode as a `Predict`: logits resized to the images bilinearly, corners aligned."""
-    assert not net.training, "scores need a network in eval mode"
-
-    # inference_mode would leave inference tensors in the networks' caches, which training then rejects.
-    @torch.no_grad()
-    def predict(images_NHWC: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(images_NHWC).to(device)
-        logits_NCHW = resize(net(normalise(images))["logits"], images_NHWC.shape[1:3])
-        return logits_NCHW.argmax(dim=1).to(torch.uint8).cpu().numpy()
-
-    return predict

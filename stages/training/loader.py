@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,11 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import DataError
 from pipeline.facts import usable_cores
-from stages.datasets.index import Index
-from stages.datasets.pixels import read_fitted
-from stages.training.augment import Augmentation, random_crop
+from stages.training.augment import Augmentation, Draw, crop_into, crop_on_device, draw
+from stages.training.pictures import Pictures
 
-CACHE_BYTES = 1 << 30
 ORDER, SAMPLE = 0, 1
 """Domains of the seed: the order of an epoch, the augmentation of one sample."""
 
@@ -34,27 +31,36 @@ class Batch(NamedTuple):
     """uint8 class ids, 255 = ignored."""
 
 
+class Uncropped(NamedTuple):
+    """Whole images and labels, and what was drawn for each: the device makes the crops."""
+
+    images_NHWC: Tensor
+    labels_NHW: Tensor
+    draws: Sequence[Draw]
+
+
 def training_batches(
-    index: Index,
-    root: Path,
-    split: str,
+    pictures: Pictures,
     augmentation: Augmentation,
     batch: int,
     seed: int,
     start_iteration: int,
     iterations: int,
     workers: int,
+    device: str | None = None,
 ) -> Iterator[Batch]:
     """Batches `start_iteration` .. `iterations` - 1 of the stream that `seed` fixes.
 
     Every epoch is a new permutation of the split; a sample's augmentation depends on (seed, position in the
-    stream) alone. Images are decoded once where the split fits into 1 GiB at `index.size_px`.
-    `workers` processes load ahead, at most one a core; 0 loads in this one. DataError for an unreadable file.
+    stream) alone. `workers` processes load ahead, at most one a core; 0 loads in this one. Where a `device` is
+    given, it cuts the crops out of whole images, from the same draws. DataError for an unreadable file.
     """
-    crops = Crops(Pictures(index, root, split, CACHE_BYTES), augmentation, batch, seed)
+    stream = Stream(pictures, augmentation, batch, seed, whole=device is not None)
     processes = min(workers, usable_cores())
+    # The loader's processes are the threads: a pool of OpenCV's own would not survive their fork.
+    cv2.setNumThreads(1)
     loader = DataLoader(
-        crops,
+        stream,
         batch_size=None,
         sampler=range(start_iteration, iterations),
         num_workers=processes,
@@ -68,68 +74,58 @@ def training_batches(
     for item in loader:
         if isinstance(item, DataError):
             raise item
-        yield item
+        yield on_device(item, augmentation.crop_px, device) if device else item
 
 
-class Pictures:
-    """Images and labels of a split on the network's grid: kept in memory if they fit, else read each time."""
-
-    def __init__(self, index: Index, root: Path, split: str, cache_bytes: int) -> None:
-        self.index = index
-        self.root = root
-        self.samples = index.samples(split)
-        if not self.samples:
-            raise DataError(f"split {split} of {index.name} is empty: nothing to train on")
-        height, width = index.size_px
-        fits = len(self.samples) * height * width * 4 <= cache_bytes
-        self.kept = self.read_all() if fits else None
-
-    def read_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """All images (N x H x W x 3) and labels (N x H x W), uint8."""
-        images_NHWC = np.empty((len(self.samples), *self.index.size_px, 3), dtype=np.uint8)
-        labels_NHW = np.empty(images_NHWC.shape[:3], dtype=np.uint8)
-
-        def read_into(i: int) -> None:
-            images_NHWC[i], labels_NHW[i] = read_fitted(self.root, self.samples[i], self.index)
-
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            list(pool.map(read_into, range(len(self.samples))))
-        return images_NHWC, labels_NHW
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.kept is None:
-            return read_fitted(self.root, self.samples[i], self.index)
-        return self.kept[0][i], self.kept[1][i]
+def on_device(item: Uncropped, crop_px: tuple[int, int], device: str) -> Batch:
+    """The crops of whole images, cut on the device."""
+    images_NHWC = item.images_NHWC.to(device, non_blocking=True)
+    labels_NHW = item.labels_NHW.to(device, non_blocking=True)
+    return Batch(*crop_on_device(images_NHWC, labels_NHW, item.draws, crop_px))
 
 
-class Crops(Dataset[Batch | DataError]):
+class Stream(Dataset[Batch | Uncropped | DataError]):
     """Batch by iteration; a fault is returned, since a worker that raised it would wrap it in a traceback."""
 
-    def __init__(self, pictures: Pictures, augmentation: Augmentation, batch: int, seed: int) -> None:
+    def __init__(
+        self, pictures: Pictures, augmentation: Augmentation, batch: int, seed: int, whole: bool = False
+    ) -> None:
         self.pictures = pictures
         self.augmentation = augmentation
         self.batch = batch
         self.seed = seed
+        self.whole = whole
+        """Whether the images are given as they are, beside their draws."""
 
-    def __getitem__(self, iteration: int) -> Batch | DataError:
-        images_NHWC = np.empty((self.batch, *self.augmentation.crop_px, 3), dtype=np.uint8)
-        labels_NHW = np.empty(images_NHWC.shape[:3], dtype=np.uint8)
+    def __getitem__(self, iteration: int) -> Batch | Uncropped | DataError:
+        positions = range(iteration * self.batch, (iteration + 1) * self.batch)
         try:
-            for n in range(self.batch):
-                images_NHWC[n], labels_NHW[n] = self.crop(iteration * self.batch + n)
+            return self.uncropped(positions) if self.whole else self.crops(positions)
         except DataError as error:
             return error
+
+    def crops(self, positions: Sequence[int]) -> Batch:
+        """The augmented samples at positions of the stream."""
+        images_NHWC = np.empty((len(positions), *self.augmentation.crop_px, 3), dtype=np.uint8)
+        labels_NHW = np.empty(images_NHWC.shape[:3], dtype=np.uint8)
+        for n, position in enumerate(positions):
+            image_HWC, labels_HW, drawn = self.sample(position)
+            crop_into(image_HWC, labels_HW, drawn, images_NHWC[n], labels_NHW[n])
         return Batch(torch.from_numpy(images_NHWC), torch.from_numpy(labels_NHW))
 
-    def crop(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """The augmented sample at a position of the stream."""
+    def uncropped(self, positions: Sequence[int]) -> Uncropped:
+        """The whole samples at positions of the stream, and their draws."""
+        images, labels, draws = zip(*map(self.sample, positions), strict=True)
+        return Uncropped(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)), draws)
+
+    def sample(self, position: int) -> tuple[np.ndarray, np.ndarray, Draw]:
+        """Image, label and draw at a position of the stream."""
         epoch, place = divmod(position, len(self.pictures))
-        image_HWC, labels_HW = self.pictures[epoch_order(self.seed, epoch, len(self.pictures))[place]]
         rng = np.random.Generator(np.random.PCG64((self.seed, SAMPLE, position)))
-        return random_crop(image_HWC, labels_HW, self.augmentation, rng)
+        drawn = draw(self.pictures.index.size_px, self.augmentation, rng)
+        i = epoch_order(self.seed, epoch, len(self.pictures))[place]
+        image_HWC, labels_HW = self.pictures.read(i, None if self.whole else drawn.rows.source.stop)
+        return image_HWC, labels_HW, drawn
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.errors import DataError
+from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
 from stages.nets.catalogue import NetSpec, build
@@ -20,6 +20,7 @@ from stages.training.augment import Augmentation
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import memory_format
 from stages.training.loader import Batch, training_batches
+from stages.training.pictures import Pictures
 
 
 def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingConfig) -> tuple[nn.Module, NetSpec]:
@@ -47,21 +48,29 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
 
 def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Callable[[int], Iterator[Batch]]:
     """Function of the first iteration that gives the training batches from there on."""
-    if not index.samples("train"):
-        raise DataError(f"split train of {index.name} is empty: nothing to train on")
-    augmentation = Augmentation(crop_px=config.crop_px, scale=config.scale, mirror=config.mirror)
+    augmentation = Augmentation(config.crop_px, config.scale, config.mirror, config.jitter)
     ctx.log(
         f"batch {config.batch}, crop {config.crop_px[0]}x{config.crop_px[1]}, "
-        f"scale {config.scale[0]}-{config.scale[1]}, mirror {'on' if config.mirror else 'off'}"
+        f"scale {config.scale[0]}-{config.scale[1]}, mirror {'on' if config.mirror else 'off'}, "
+        f"colour jitter {'off' if config.jitter.off else 'on'}"
     )
-    root = images_root(data, index, ctx.settings)
+    folder = (ctx.cache or ctx.scratch) / "decoded"
+    pictures = Pictures(index, images_root(data, index, ctx.settings), "train", config.decoded, folder)
+    device = device_of_crops(config.augment_on, ctx.device)
 
     def from_iteration(start: int) -> Iterator[Batch]:
         return training_batches(
-            index, root, "train", augmentation, config.batch, config.seed, start, config.iterations, config.workers
+            pictures, augmentation, config.batch, config.seed, start, config.iterations, config.workers, device
         )
 
     return from_iteration
+
+
+def device_of_crops(augment_on: str, device: str) -> str | None:
+    """The device that cuts the crops, or None for the loader's processes; TrainingError for a GPU that is not used."""
+    if augment_on == "gpu" and device == "cpu":
+        raise TrainingError("augment_on = 'gpu' and the stage runs on the CPU: give --device cuda, or 'auto'")
+    return None if augment_on == "cpu" or device == "cpu" else device
 
 
 def place(net: nn.Module, config: OptimiserConfig, device: str) -> nn.Module:

@@ -48,6 +48,10 @@ def test_source_files(small: Path) -> None:
         data.source_files(data.Config(source="folder", root=small / "absent"))
 
 
+def test_what_a_source_stands_for_is_in_the_key() -> None:
+    assert data.choices(data.Config(source="voc"))["source"]["module"] == "stages.datasets.voc"
+
+
 def test_folder_to_artifact(small: Path, tmp_path: Path) -> None:
     index, _ = run(tmp_path / "work", data.Config(source="folder", root=small, size_px=(6, 8)))
     assert [c.name for c in index.classes] == ["road", "sky"]
@@ -88,7 +92,7 @@ def test_holdout_moves_training_samples_to_val(small: Path, tmp_path: Path) -> N
 def test_holdout_faults(small: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="starts with 'x'"):
         run(tmp_path / "work", data.Config(source="folder", root=small, holdout=("x",)))
-    with pytest.raises(DataError, match="split train is empty"):
+    with pytest.raises(DataError, match=r"split train is empty.*data check .* --source folder"):
         run(tmp_path / "work", data.Config(source="folder", root=small, holdout=("a", "b", "c")))
 
 
@@ -101,3 +105,32 @@ def test_camvid(shared: Path, tmp_path: Path) -> None:
         "test": 233,
     }
     assert len(index.classes) == 11 and index.label_map[11] == 255
+
+
+def test_statistics_findings_and_pictures(small: Path, tmp_path: Path) -> None:
+    with (small / "classes.csv").open("a") as file:
+        file.write("9,unicorn,1,1,1,0\n")
+    _, lines = run(tmp_path / "work", data.Config(source="folder", root=small))
+    work = tmp_path / "work"
+    assert json.loads((work / "sizes.json").read_text())["test"]["images"] == 2
+    (finding,) = json.loads((work / "findings.json").read_text())
+    assert finding["kind"] == "absent class" and any("1 in findings.json" in line for line in lines)
+    for name in (data.SHEET, data.PLOT):
+        with Image.open(work / name) as picture:
+            assert min(picture.size) > 100
+
+
+def test_the_artifact_is_the_same_wherever_the_root_lies(small: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    small.rename(moved)
+    first = run(tmp_path / "one", data.Config(source="folder", root=moved))
+    moved.rename(small)
+    assert run(tmp_path / "two", data.Config(source="folder", root=small))[0] == first[0]
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_fault_stops_the_stage_and_names_the_command(small: Path, tmp_path: Path) -> None:
+    (small / "labels/b.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 fault: labels/b.png: .*python -m pipeline data check"):
+        run(tmp_path / "work", data.Config(source="folder", root=small))

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import DataError
 from stages.datasets.config import DataConfig
-from stages.datasets.folder import collect, split_by_hash
+from stages.datasets.findings import Kind
+from stages.datasets.folder import collect, source_files, split_by_hash
 from stages.datasets.layout import Pair
 
 
@@ -18,6 +19,11 @@ def test_lists_decide(small: Path) -> None:
     (small / "test.txt").unlink()
     layout = collect(config(small), small)
     assert {split: len(pairs) for split, pairs in layout.splits.items()} == {"train": 3, "val": 1}
+    assert layout.findings == ()
+
+
+def test_source_files(small: Path) -> None:
+    assert len(source_files(config(small))) == 16
 
 
 def test_without_lists_names_decide(small: Path) -> None:
@@ -39,22 +45,34 @@ def test_split_by_hash_is_80_10_10_and_stable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "file", "text"),
     [
         (
             lambda root: (root / "labels/b.png").unlink(),
-            r"images/b.png has no label: expected .*labels/b.png",
+            Kind.MISSING_PAIR,
+            "images/b.png",
+            "the image has no label: expected labels/b.png",
         ),
-        (lambda root: (root / "images/b.png").unlink(), r"labels/b.png has no image"),
-        (lambda root: (root / "images/b.jpg").write_bytes(b""), r"b\.\w+ differ only by suffix"),
+        (
+            lambda root: (root / "images/b.png").unlink(),
+            Kind.MISSING_PAIR,
+            "labels/b.png",
+            "the label has no image: expected images/b.*",
+        ),
+        (
+            lambda root: (root / "images/b.jpg").write_bytes(b""),
+            Kind.LISTED_TWICE,
+            "images/b.png",
+            "it and images/b.jpg differ only by suffix: keep one",
+        ),
     ],
 )
-def test_faults_without_lists(small: Path, change, message: str) -> None:
+def test_faults_without_lists(small: Path, change, kind: Kind, file: str, text: str) -> None:
     for split in ("train", "val", "test"):
         (small / f"{split}.txt").unlink()
     change(small)
-    with pytest.raises(DataError, match=message):
-        collect(config(small), small)
+    (finding,) = collect(config(small), small).findings
+    assert (finding.kind, finding.file, finding.text) == (kind, file, text)
 
 
 def test_no_images(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError
+from stages.datasets.findings import Kind
 from stages.datasets.layout import (
     ClassRow,
     Pair,
@@ -48,25 +49,29 @@ def test_faults_of_classes(tmp_path: Path, text: str, message: str) -> None:
 
 def test_split_is_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("images/b.png labels/b.png\n\nimages/a.png  labels/a.png\n")
-    assert read_split(tmp_path, "val.txt") == (
-        Pair("images/b.png", "labels/b.png"),
-        Pair("images/a.png", "labels/a.png"),
-    )
+    pairs = (Pair("images/b.png", "labels/b.png"), Pair("images/a.png", "labels/a.png"))
+    assert read_split(tmp_path, "val.txt") == (pairs, ())
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "kind", "message"),
     [
-        ("\n", "val.txt: the split is empty"),
-        ("images/a.png labels/a.png\nimages/b.png\n", "val.txt:2: write `image label`"),
-        ("../a.png labels/a.png\n", r"val.txt:1: \.\./a.png leaves the data root"),
-        ("images/a.png /etc/a.png\n", "val.txt:1: /etc/a.png leaves the data root"),
+        ("\n", Kind.EMPTY_SPLIT, "val.txt: the split is empty"),
+        ("images/a.png labels/a.png\nimages/b.png\n", Kind.LIST, "val.txt:2: write `image label`"),
+        ("../a.png labels/a.png\n", Kind.LIST, "val.txt:1: ../a.png leaves the data root"),
+        ("images/a.png /etc/a.png\n", Kind.LIST, "val.txt:1: /etc/a.png leaves the data root"),
     ],
 )
-def test_faults_of_lists(tmp_path: Path, text: str, message: str) -> None:
+def test_faults_of_lists(tmp_path: Path, text: str, kind: Kind, message: str) -> None:
     (tmp_path / "val.txt").write_text(text)
-    with pytest.raises(DataError, match=message):
-        read_split(tmp_path, "val.txt")
+    (finding,) = read_split(tmp_path, "val.txt")[1]
+    assert finding.kind is kind and str(finding).startswith(message)
+
+
+def test_all_wrong_lines_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("a\nimages/a.png labels/a.png\nb\n")
+    pairs, findings = read_split(tmp_path, "val.txt")
+    assert len(pairs) == 1 and [finding.file for finding in findings] == ["val.txt:1", "val.txt:3"]
 
 
 def test_missing_list_and_missing_root_are_named(tmp_path: Path) -> None:

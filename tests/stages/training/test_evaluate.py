@@ -1,29 +1,32 @@
 """Scores of a predictor over a split of files."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from stages.datasets.checks import check
+from stages.datasets.config import DataConfig
+from stages.datasets.folder import collect
 from stages.datasets.index import Index, label_map, network_classes
-from stages.datasets.layout import read_classes, read_split
 from stages.datasets.pixels import read_label
-from stages.metrics import Confusion
+from stages.metrics import Tally
 from stages.preprocess import Preprocess, read_image
-from stages.training.evaluate import evaluate, read_ahead, torch_predictor
+from stages.training.config import EvaluationConfig
+from stages.training.evaluate import WHOLE, Share, evaluate, read_ahead, scores_of, tallies
 
 
 @pytest.fixture
 def index(small: Path) -> Index:
-    rows = read_classes(small / "classes.csv")
-    splits = {split: read_split(small, f"{split}.txt") for split in ("train", "val", "test")}
-    samples = check(small, splits, rows, lambda n: None).splits
+    layout = collect(DataConfig(source="folder", root=small), small)
+    rows, samples = layout.classes, check(layout, False, lambda n: None).splits
     return Index("small", Preprocess(12, 16), False, label_map(rows), samples, network_classes(rows))
 
 
@@ -32,14 +35,14 @@ def bright(images_NHWC: np.ndarray) -> np.ndarray:
 
 
 def test_equals_scoring_file_by_file(index: Index, small: Path) -> None:
-    confusion = Confusion(2)
+    tally = Tally(2, 0.02)
     for sample in index.samples("train"):
         label = read_label(small, sample, index.label_map)
-        confusion.add(bright(read_image(small / sample.image)[None])[0], label)
+        tally.add(bright(read_image(small / sample.image)[None])[0], label)
     seen: list[int] = []
     scores = evaluate(bright, index, small, "train", index.preprocess, 2, seen.append)
     assert seen == [2, 1]
-    assert scores == {**confusion.scores(["road", "sky"]), "images": 3}
+    assert scores == {**tally.scores(["road", "sky"]), "images": 3}
 
 
 def test_labels_are_compared_at_their_own_grid(index: Index, small: Path) -> None:
@@ -68,21 +71,36 @@ def test_read_ahead_keeps_the_order() -> None:
     assert list(read_ahead(lambda x: x * x, range(20), 3)) == [x * x for x in range(20)]
 
 
-class Coarse(nn.Module):
-    """Logits at half size: class 0 = red, class 1 = green."""
+def test_any_number_of_processes_gets_the_same_sums(index: Index, small: Path) -> None:
+    one = tallies(bright, index, small, "train", index.preprocess, 2)[WHOLE].confusion.counts
+    for world in (2, 3, 5):
+        parts = [
+            tallies(bright, index, small, "train", index.preprocess, 2, share=Share(rank, world))[
+                WHOLE
+            ].confusion.counts
+            for rank in range(world)
+        ]
+        assert np.array_equal(sum(parts), one)
 
-    def forward(self, images_NCHW: Tensor) -> dict[str, Tensor]:
-        return {"logits": nn.functional.avg_pool2d(images_NCHW[:, :2], 2)}
+
+def test_two_processes_reduce_through_fabric(index: Index, small: Path, tmp_path: Path) -> None:
+    script, root = Path(__file__).parent / "scored_in_a_group.py", Path(__file__).parents[3]
+    command = [sys.executable, "-W", "ignore", str(script), str(small), str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    alone = evaluate(bright, index, small, "train", index.preprocess, 2)
+    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)] == [alone, alone]
 
 
-class Identity(nn.Module):
-    def forward(self, images_NHWC: Tensor) -> Tensor:
-        return images_NHWC.permute(0, 3, 1, 2).float()
+def test_subsets_are_scored_beside_the_whole(index: Index, small: Path) -> None:
+    settings = EvaluationConfig(subsets=("e", "nowhere"))
+    scores = scores_of(tallies(bright, index, small, "test", index.preprocess, 2, evaluation=settings), index, "test")
+    only_e = replace(index, splits={"test": index.samples("test")[:1]})
+    assert scores["images"] == 2 and list(scores["subsets"]) == ["e"]
+    assert scores["subsets"]["e"] == evaluate(bright, only_e, small, "test", index.preprocess, 2)
 
 
-def test_torch_predictor_resizes_logits_with_aligned_corners() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
-    labels = torch_predictor(Coarse().eval(), Identity(), "cpu")(images)
-    logits = Coarse()(Identity()(torch.from_numpy(images)))["logits"]
-    expected = nn.functional.interpolate(logits, size=(8, 12), mode="bilinear", align_corners=True).argmax(1)
-    assert labels.dtype == np.uint8 and np.array_equal(labels, expected.numpy())
+def test_a_split_without_labels_is_not_scored(index: Index, small: Path) -> None:
+    bare = tuple(replace(sample, label=None, label_sha256=None) for sample in index.samples("test"))
+    with pytest.raises(DataError, match="no published labels"):
+        evaluate(bright, replace(index, splits={"test": bare}), small, "test", index.preprocess, 2)

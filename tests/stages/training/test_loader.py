@@ -1,35 +1,44 @@
 """The stream of training batches: the same however it is loaded and wherever it starts."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import DataError
 from stages.datasets.checks import check
+from stages.datasets.config import DataConfig
+from stages.datasets.folder import collect
 from stages.datasets.index import Index, label_map, network_classes
-from stages.datasets.layout import read_classes, read_split
 from stages.preprocess import Preprocess
-from stages.training import loader
 from stages.training.augment import Augmentation
-from stages.training.loader import Batch, Crops, Pictures, epoch_order, training_batches
+from stages.training.config import Jitter
+from stages.training.loader import Batch, epoch_order, training_batches
+from stages.training.pictures import Pictures
 
-AUGMENTATION = Augmentation((10, 12), (0.7, 2.1))
+AUGMENTATION = Augmentation((10, 12), (0.7, 2.1), jitter=Jitter(contrast=0.2, hue=0.1))
 BATCH = 2
 
 
 @pytest.fixture
 def index(small: Path) -> Index:
-    rows = read_classes(small / "classes.csv")
-    splits = {split: read_split(small, f"{split}.txt") for split in ("train", "val", "test")}
-    samples = check(small, splits, rows, lambda n: None).splits
+    layout = collect(DataConfig(source="folder", root=small), small)
+    rows, samples = layout.classes, check(layout, False, lambda n: None).splits
     return Index("small", Preprocess(9, 14), False, label_map(rows), samples, network_classes(rows))
 
 
-def stream(index: Index, root: Path, start: int = 0, stop: int = 6, workers: int = 0, seed: int = 0) -> list[Batch]:
-    return list(training_batches(index, root, "train", AUGMENTATION, BATCH, seed, start, stop, workers))
+def stream(
+    index: Index,
+    root: Path,
+    start: int = 0,
+    stop: int = 6,
+    workers: int = 0,
+    seed: int = 0,
+    keep: str = "auto",
+    device: str | None = None,
+) -> list[Batch]:
+    pictures = Pictures(index, root, "train", keep, root.parent / "decoded")
+    return list(training_batches(pictures, AUGMENTATION, BATCH, seed, start, stop, workers, device))
 
 
 def equal(a: list[Batch], b: list[Batch]) -> bool:
@@ -65,11 +74,16 @@ def test_the_seed_changes_the_stream(index: Index, small: Path) -> None:
     assert not equal(stream(index, small, seed=1), stream(index, small))
 
 
-def test_reading_each_time_equals_keeping(index: Index, small: Path) -> None:
-    kept, read = Pictures(index, small, "train", 1 << 20), Pictures(index, small, "train", 0)
-    assert kept.kept is not None and read.kept is None
-    one, two = (Crops(pictures, AUGMENTATION, BATCH, seed=0) for pictures in (kept, read))
-    assert equal([one[i] for i in range(4)], [two[i] for i in range(4)])
+@pytest.mark.parametrize("keep", ["memory", "disk", "none"])
+def test_what_is_kept_does_not_change_the_stream(index: Index, small: Path, keep: str) -> None:
+    assert equal(stream(index, small, keep=keep, workers=1), stream(index, small))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_device_makes_the_same_stream(index: Index, small: Path, workers: int) -> None:
+    for one, two in zip(stream(index, small, workers=workers, device="cpu"), stream(index, small), strict=True):
+        assert torch.equal(one.labels_NHW, two.labels_NHW)
+        assert (one.images_NHWC.int() - two.images_NHWC.int()).abs().max() <= 3
 
 
 def test_every_epoch_is_another_permutation() -> None:
@@ -79,24 +93,15 @@ def test_every_epoch_is_another_permutation() -> None:
     assert epoch_order(1, 0, 50).tolist() != orders[0]
 
 
-def test_letterbox_bars_are_ignored(index: Index, small: Path) -> None:
-    boxed = replace(index, preprocess=Preprocess(20, 16, "letterbox"))
-    _, labels = Pictures(boxed, small, "train", 1 << 20)[0]
-    assert (labels[:4] == 255).all() and (labels[16:] == 255).all()
-    assert np.isin(labels[4:16], (0, 1)).any()
-
-
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_missing_file_is_named_in_one_line(
-    index: Index, small: Path, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "CACHE_BYTES", 0)
+def test_a_missing_file_is_named_in_one_line(index: Index, small: Path, workers: int) -> None:
     (small / "images/b.png").unlink()
     with pytest.raises(DataError, match=r"no file .*b.png") as caught:
-        stream(index, small, workers=workers)
+        stream(index, small, workers=workers, keep="none")
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_split_is_refused(index: Index, small: Path) -> None:
-    with pytest.raises(DataError, match="split train of small is empty"):
-        stream(replace(index, splits={}), small)
+def test_torchs_own_generator_is_left_alone(index: Index, small: Path) -> None:
+    before = torch.get_rng_state()
+    stream(index, small)
+    assert torch.equal(torch.get_rng_state(), before)
