@@ -21,10 +21,11 @@ File = Mapping[str, Any]
 def fetch(offer: Offer, remote: Remote, store: Store) -> tuple[Artifact, int]:
     """Download an artifact and put it into the store; returns it and the bytes that were moved.
 
-    Its files gather in a folder of the artifact's own, where an interrupted download is taken up again.
+    Its files gather in a folder of the artifact's own, where an interrupted download is taken up again. The lock is the
+    one under which a run would make it, so that the run waits and takes what was fetched.
     """
-    name = f"{offer.kind}-{offer.key}-{offer.digest}"
-    folder, lock = store.home / "incoming" / name, store.home / "locks" / f"pull-{name}.lock"
+    folder = store.home / "work" / f"pull-{offer.kind}-{offer.key}-{offer.digest}"
+    lock = store.home / "locks" / f"{offer.kind}-{offer.key}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         made = store.find(offer.kind, offer.key, offer.digest)

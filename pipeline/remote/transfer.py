@@ -189,10 +189,11 @@ def report_absent(status: Status, remote: Remote, required: bool, say: Say) -> N
 def pull_one(offer: Offer, remote: Remote, store: Store, how: How) -> Transfer:
     """Fetch one artifact unless it is here, and make it current where none is."""
     began = time.perf_counter()
-    here, in_use = store.find(offer.kind, offer.key, offer.digest), store.current(offer.kind, offer.key)
+    here = store.find(offer.kind, offer.key, offer.digest)
     if how.dry:
         return Transfer(offer.reference, "already there" if here else "would pull", 0 if here else offer.bytes)
     artifact, moved = (here, 0) if here else download.fetch(offer, remote, store)
+    in_use = store.current(offer.kind, offer.key)
     if in_use is None or how.use:
         store.make_current(artifact)
         in_use = artifact

@@ -55,7 +55,7 @@ def test_another_home_pulls_what_the_recipe_wants_and_is_current(fabric, stocked
     states = fabric.states(home)
     assert [states[name] for name in STAGES] == [State.CURRENT] * 4
     assert any(line.startswith("export.onnx: not in") for line in said)
-    assert not any((home / "incoming").iterdir())
+    assert not any((home / "work").iterdir())
     # A changed setting is compared with what was pulled.
     status = fabric.planner(home, distill__lr="0.02").statuses()["distill"]
     assert status.state is State.STALE and "0.02" in status.reasons[0]
@@ -192,7 +192,7 @@ def test_a_download_goes_on_where_it_stopped_and_from_nothing_where_that_is_wron
     for begun in (model.read_bytes()[:2_000_000], b"\0" * 3_000_000, b"\0" * 3_000_001):
         home = tmp_path / str(len(begun))
         shutil.copytree(remote / "data", home / "store" / "data")
-        incoming = home / "incoming" / f"teacher-{key}-{digest}"
+        incoming = home / "work" / f"pull-teacher-{key}-{digest}"
         (incoming / "images").mkdir(parents=True)
         (incoming / "model.safetensors").write_bytes(begun)
         (incoming / "images" / "stray.png").write_bytes(b"of another artifact")

@@ -177,7 +177,7 @@ def test_a_hostile_store_writes_nothing(fabric, tmp_path, files) -> None:
     assert "\n" not in str(caught.value)
     written = {name for name in tree(tmp_path) - before if not name.startswith(("home/locks/", "home/cache/"))}
     # What arrived in part is kept for the next attempt, where nothing reads it.
-    assert all(name.startswith("home/incoming/teacher-") for name in written)
+    assert all(name.startswith("home/work/pull-teacher-") for name in written)
     assert not (tmp_path / "home" / "store").exists()
 
 
