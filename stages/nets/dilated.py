@@ -18,26 +18,36 @@ SAFE_CHANNELS = 16
 
 
 class DilatedConv2d(nn.Conv2d):
-    """3x3 convolution of stride 1 that keeps the grid; parameters and values are those of nn.Conv2d.
+    """Convolution of odd kernel and stride 1 that keeps the grid; parameters and values are those of nn.Conv2d.
 
     `groups` is 1 or, for a depthwise convolution, the number of channels.
     """
 
-    def __init__(self, channels: int, out_channels: int, dilation: int, groups: int = 1) -> None:
-        assert groups in (1, channels)
-        super().__init__(channels, out_channels, 3, 1, dilation, dilation, groups, bias=False)
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        dilation: int,
+        groups: int = 1,
+        bias: bool = False,
+        kernel: tuple[int, int] = (3, 3),
+    ) -> None:
+        assert groups in (1, channels) and kernel[0] % 2 == kernel[1] % 2 == 1
+        padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
+        super().__init__(channels, out_channels, kernel, 1, padding, dilation, groups, bias)
         self.by_phases = groups > 1 or channels % SAFE_CHANNELS > 0 or out_channels % SAFE_CHANNELS > 0
 
     def forward(self, x_NChw: Tensor) -> Tensor:
         """N x channels x h x w to N x out_channels x h x w."""
         if not (self.by_phases and self.training and x_NChw.is_cpu):
             return super().forward(x_NChw)
-        weight = self.weight
+        weight, bias = self.weight, self.bias
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             x_NChw, weight = x_NChw.to(dtype), weight.to(dtype)
+            bias = None if bias is None else bias.to(dtype)
         out: Tensor = _PhaseGradient.apply(x_NChw, weight, self.dilation[0], self.groups)
-        return out
+        return out if bias is None else out + bias.view(1, -1, 1, 1)
 
 
 class _PhaseGradient(torch.autograd.Function):
@@ -47,7 +57,7 @@ class _PhaseGradient(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int, groups: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.dilation, ctx.groups = dilation, groups
-        return F.conv2d(x, weight, None, 1, dilation, dilation, groups)
+        return F.conv2d(x, weight, None, 1, _padding(weight, dilation), dilation, groups)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -55,12 +65,17 @@ class _PhaseGradient(torch.autograd.Function):
         dilation, groups = ctx.dilation, ctx.groups
         # At stride 1 on a kept grid the input gradient is the same convolution with the kernel turned round.
         turned = weight.flip(2, 3) if groups > 1 else weight.flip(2, 3).transpose(0, 1)
-        grad_x = F.conv2d(grad, turned, None, 1, dilation, dilation, groups)
+        grad_x = F.conv2d(grad, turned, None, 1, _padding(weight, dilation), dilation, groups)
         grad_weight = torch.ops.aten.convolution_backward(
             phases(grad, dilation), phases(x, dilation), weight,
-            None, [1, 1], [1, 1], [1, 1], False, [0, 0], groups, [False, True, False],
+            None, [1, 1], _padding(weight, 1), [1, 1], False, [0, 0], groups, [False, True, False],
         )[1]  # fmt: skip
         return grad_x, grad_weight, None, None
+
+
+def _padding(weight: Tensor, dilation: int) -> list[int]:
+    """Zeros on each side of the two axes that keep the grid."""
+    return [size // 2 * dilation for size in weight.shape[2:]]
 
 
 def phases(x_NChw: Tensor, dilation: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import NetworkError
 from stages.nets.dilated import DilatedConv2d
-from stages.nets.layers import initialise
+from stages.nets.layers import cropped, initialise
 
 RATES = (1, 2, 4, 8, 16)
 """Dilations of the parallel 3x3 convolutions of one spatial pyramid."""
@@ -31,11 +31,6 @@ def norm_act(channels: int) -> nn.Sequential:
 def double(channels: int) -> nn.ConvTranspose2d:
     """Learned doubling of the grid: each cell becomes 2 x 2."""
     return nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=False)
-
-
-def cropped(x: Tensor, like: Tensor) -> Tensor:
-    """`x` without the last row or column that `like` has not."""
-    return x if x.shape[-2:] == like.shape[-2:] else x[..., : like.shape[-2], : like.shape[-1]]
 
 
 class SpatialPyramid(nn.Module):

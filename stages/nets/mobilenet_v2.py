@@ -7,8 +7,7 @@ strides, so its weights carry over exactly. Batch norms have momentum 0.1 and ep
 
 from torch import Tensor, nn
 
-from stages.nets.dilated import DilatedConv2d
-from stages.nets.layers import initialise, scaled
+from stages.nets.layers import conv_bn, initialise, scaled
 
 STAGES = (
     (1, 16, 1, 1),
@@ -31,17 +30,7 @@ def conv_bn_relu6(
     channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """Convolution without bias, batch norm, ReLU6; keeps the grid at stride 1."""
-    convolution: nn.Conv2d
-    if dilation > 1:
-        assert stride == 1 and kernel == 3
-        convolution = DilatedConv2d(channels, out_channels, dilation, groups)
-    else:
-        convolution = nn.Conv2d(channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(
-        convolution,
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU6(inplace=True),
-    )
+    return conv_bn(channels, out_channels, kernel, stride, dilation, groups, act=nn.ReLU6(inplace=True))
 
 
 class InvertedResidual(nn.Module):

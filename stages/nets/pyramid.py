@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.errors import NetworkError
+from stages.nets.layers import require_two_images
 
 
 def averaging(cells: int, bins: int) -> list[list[float]]:
@@ -76,11 +76,7 @@ class PyramidPooling(nn.Module):
 
     def forward(self, features_NChw: Tensor) -> Tensor:
         """N x channels x h x w to N x out_channels x h x w; NetworkError for one image in training mode."""
-        if self.training and features_NChw.shape[0] < 2:
-            raise NetworkError(
-                "pyramid pooling normalises one cell per image in its first bin, and one has no variance; "
-                "train with at least 2 images per process"
-            )
+        require_two_images(features_NChw, self)
         size = features_NChw.shape[-2:]
         # One copy to NCHW here spares the matrix products one each; without channels_last it is no copy.
         dense_NChw = features_NChw.contiguous()

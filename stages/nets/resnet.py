@@ -120,11 +120,16 @@ class ResNet(nn.Module):
         self.channels = w4 * block.expansion
         initialise(self)
 
-    def forward(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised float images to the maps of layer3 and layer4, both at 1/8."""
+    def stem(self, images_NCHW: Tensor) -> Tensor:
+        """Normalised float images to the map that layer1 reads, at 1/4."""
         x = self.relu(self.bn1(self.conv1(images_NCHW)))
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.relu(self.bn3(self.conv3(x)))
-        x = self.layer2(self.layer1(self.maxpool(x)))
+        pooled: Tensor = self.maxpool(x)
+        return pooled
+
+    def forward(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised float images to the maps of layer3 and layer4, both at 1/8."""
+        x = self.layer2(self.layer1(self.stem(images_NCHW)))
         middle = self.layer3(x)
         return middle, self.layer4(middle)

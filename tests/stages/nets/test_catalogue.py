@@ -19,11 +19,13 @@ def test_every_name_has_a_module_and_is_built_lazily() -> None:
     assert modules_of("espnet", {}) != modules_of("pspnet_mobilenet_v2", {})
 
 
-def test_the_networks_of_the_paper_are_there() -> None:
+def test_the_networks_of_the_paper_and_of_today_are_there() -> None:
     assert set(names()) == {
-        *(f"pspnet_resnet{depth}" for depth in (18, 34, 50, 101)),
-        "pspnet_mobilenet_v2",
-        "espnet",
+        *(f"{head}_resnet{depth}" for head in ("pspnet", "deeplabv3") for depth in (18, 34, 50, 101)),
+        *(f"{head}_mobilenet_v2" for head in ("pspnet", "deeplabv3")),
+        *(f"{head}_resnet101" for head in ("refinenet", "ocnet", "ocrnet", "ann")),
+        *("espnet", "enet", "erfnet", "icnet_resnet50", "fcn_vgg16"),
+        *("ddrnet_23_slim", "pidnet_s", "pp_liteseg_t", "pp_liteseg_b", "pspnet_resnet18_strided"),
     }
 
 

@@ -51,6 +51,23 @@ def test_autocast_gives_float32_weight_gradients() -> None:
     assert conv.weight.grad.dtype == torch.float32 and conv.weight.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("kernel", [(3, 1), (1, 3)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_one_axis_and_a_bias(kernel: tuple[int, int], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    conv = DilatedConv2d(12, 12, 4, bias=True, kernel=kernel).to(dtype).train()
+    x = torch.randn(2, 12, 13, 18).to(dtype).to(memory_format=torch.channels_last).requires_grad_()
+    out = conv(x)
+    grad = torch.randn(out.shape).to(dtype).to(memory_format=torch.channels_last)
+    got = torch.autograd.grad(out, (x, conv.weight, conv.bias), grad)
+    tolerance = 0.01 if dtype == torch.bfloat16 else 1e-5
+    exact = (*exact_gradients(x, conv.weight, grad, conv), grad.double().sum((0, 2, 3)))
+    for ours, theirs in zip(got, exact, strict=True):
+        assert (ours.double() - theirs).norm() <= tolerance * theirs.norm()
+    expected = F.conv2d(x.double(), conv.weight.double(), conv.bias.double(), 1, conv.padding, conv.dilation)
+    assert (out.double() - expected).abs().max() <= tolerance * expected.abs().max()
+
+
 def test_phases_take_every_other_cell() -> None:
     x = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert phases(x, 2)[1, 0].tolist() == [[1.0, 3.0], [9.0, 11.0]]
@@ -62,6 +79,10 @@ NETWORKS = [
     ("pspnet_resnet50", {"width": 0.25}),
     ("pspnet_mobilenet_v2", {}),
     ("espnet", {}),
+    ("enet", {}),
+    ("erfnet", {}),
+    ("deeplabv3_resnet18", {"width": 0.3}),
+    ("pp_liteseg_t", {"width": 0.25}),
 ]
 
 

@@ -1,14 +1,13 @@
-"""PSPNet (Zhao et al. 2017) over a backbone of output stride 8, as Liu et al. 2019 distil it."""
+"""Backbone, context module, 1x1 classifier: the form that PSPNet, DeepLabV3, OCNet and others share."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor, nn
 
-from stages.nets.pyramid import PyramidPooling
-
 
 class Backbone(Protocol):
-    """What PSPNet asks of a backbone; it is an `nn.Module` as well."""
+    """What a segmenter asks of a backbone; it is an `nn.Module` as well."""
 
     channels: int
     """Channels of the last map."""
@@ -20,7 +19,10 @@ class Backbone(Protocol):
 
 
 def auxiliary_head(channels: int, classes: int) -> nn.Sequential:
-    """Training-only classifier of the backbone's middle map (Zhao et al. 2017, section 3.3)."""
+    """Training-only classifier of the backbone's middle map (Zhao et al. 2017, section 3.3).
+
+    Halved width, bias before the batch norm and LeakyReLU 0.01 are those of Liu et al. 2019.
+    """
     hidden = channels // 2
     return nn.Sequential(
         nn.Conv2d(channels, hidden, 3, padding=1),
@@ -31,21 +33,27 @@ def auxiliary_head(channels: int, classes: int) -> nn.Sequential:
     )
 
 
-class PSPNet(nn.Module):
-    """Backbone, pyramid pooling, 1x1 classifier; an auxiliary head while it trains.
+class Segmenter(nn.Module):
+    """Backbone of output stride 8, context module, 1x1 classifier; an auxiliary head while it trains.
 
-    Taps, all at the backbone's 1/8 grid: `backbone` is its last map, `pyramid` the fused map after dropout,
-    which the classifier reads. Setting `aux_head = None` drops the auxiliary head; so the network ships.
+    Taps, all at the backbone's 1/8 grid: `backbone` is its last map, `pyramid` the context module's map, which
+    the classifier reads. Setting `aux_head = None` drops the auxiliary head; so the network ships.
     """
 
     def __init__(
-        self, backbone: Backbone, pyramid: PyramidPooling, pyramid_channels: int, classes: int, aux: bool
+        self,
+        backbone: Backbone,
+        pyramid: nn.Module,
+        pyramid_channels: int,
+        classes: int,
+        aux: Callable[[int, int], nn.Module] | None = auxiliary_head,
     ) -> None:
+        """`aux` builds the auxiliary head from the channels of the middle map and the number of classes."""
         super().__init__()
         self.backbone = backbone
         self.pyramid = pyramid
         self.head = nn.Conv2d(pyramid_channels, classes, 1)
-        self.aux_head = auxiliary_head(backbone.middle_channels, classes) if aux else None
+        self.aux_head = aux(backbone.middle_channels, classes) if aux else None
         self.tap_channels = {"logits": classes, "backbone": backbone.channels, "pyramid": pyramid_channels}
 
     def forward(self, images_NCHW: Tensor) -> dict[str, Tensor]:
