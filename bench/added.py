@@ -18,6 +18,10 @@ def fold(report: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
     StoreError for a file that is no report, or whose accuracy belongs to other data: the two mIoU would stand on one
     axis and mean two things.
     """
+    if not paths:
+        return dict(report)
+    if report.get("kind") == "board":
+        raise StoreError("a board's report is added to that of stage bench, not the other way round")
     added = list(report.get("added", []))
     for path in paths:
         digest = sha256(path)

@@ -3,8 +3,9 @@
     python -m bench.check --against last-release/report.json --max-slowdown 1.1
     python -m bench.check report.json --against old/report.json
 
-Exit code 1 where the lower end of a slowdown's interval lies above the limit: noise alone does not fail. 2 for a user's
-mistake, also where the reports come from different machines, or have no row in common.
+Exit code 1 where the lower end of a slowdown's interval lies above the limit: noise alone does not fail, and a row
+whose interval only reaches beyond the limit is called unclear. 2 for a user's mistake, also where the reports come from
+different machines or have no row in common.
 """
 
 import json
@@ -33,14 +34,16 @@ def judge(now: Report, against: Report, max_slowdown: float, allow_other_machine
     found, apart = slowdowns(now, against)
     if not found:
         raise StoreError(f"no row was measured alike in both reports: {'; '.join(apart) or 'neither has rows'}")
-    rows = [{**asdict(one), "regressed": regressed(one, max_slowdown)} for one in found]
-    passed = not any(row["regressed"] for row in rows)
+    rows = [{**asdict(one), "verdict": verdict(one, max_slowdown)} for one in found]
+    passed = not any(row["verdict"] == "slower" for row in rows)
     return {"passed": passed, "max_slowdown": max_slowdown, "rows": rows, "not_compared": apart}
 
 
-def regressed(one: Slowdown, max_slowdown: float) -> bool:
-    """Whether a row is slower than allowed beyond doubt."""
-    return one.low > max_slowdown
+def verdict(one: Slowdown, max_slowdown: float) -> str:
+    """`slower` than allowed beyond doubt; `unclear` where the samples scatter too much to rule it out; else `ok`."""
+    if one.low > max_slowdown:
+        return "slower"
+    return "unclear" if one.high > max_slowdown else "ok"
 
 
 def describe(report: Report) -> str:
@@ -51,14 +54,15 @@ def describe(report: Report) -> str:
 def text(result: Mapping[str, Any]) -> list[str]:
     """A line for each row, then the verdict."""
     lines = [
-        f"{'SLOWER' if row['regressed'] else 'ok':<7} {row['name']}: {row['then_ms']:.3f} -> {row['now_ms']:.3f} ms, "
+        f"{row['verdict']:<7} {row['name']}: {row['then_ms']:.3f} -> {row['now_ms']:.3f} ms, "
         f"x{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
         for row in result["rows"]
     ]
     lines += [f"-       {why}" for why in result["not_compared"]]
-    slow = [row["name"] for row in result["rows"] if row["regressed"]]
-    verdict = f"slower than x{result['max_slowdown']:g} allows: {', '.join(slow)}" if slow else "no regression"
-    return [*lines, verdict]
+    slow = [row["name"] for row in result["rows"] if row["verdict"] == "slower"]
+    unclear = sum(row["verdict"] == "unclear" for row in result["rows"])
+    closing = f"slower than x{result['max_slowdown']:g} allows: {', '.join(slow)}" if slow else "no regression shown"
+    return [*lines, closing + (f"; {unclear} rows scatter too much to rule one out" if unclear else "")]
 
 
 @click.command(name="check")

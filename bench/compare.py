@@ -97,12 +97,12 @@ def compare_text(found: Mapping[str, Any], names: tuple[str, str]) -> str:
         ]
     for title, part in (("Environment", "environment"), ("Setup", "setup"), ("Accuracy and cost", "figures")):
         rows = [[str(one["name"]), shown(one["then"]), shown(one["now"])] for one in found[part]]
-        lines += ["", f"## {title}", "", *(grid(["", *names], rows) if rows else ["No difference."])]
+        lines += ["", f"## {title}", "", *(grid(["", "then", "now"], rows) if rows else ["No difference."])]
     rows = [
         [one["name"], number(one["then_ms"]), number(one["now_ms"]), f"{one['ratio']:.3f}", interval(one), verdict(one)]
         for one in found["latency"]
     ]
-    header = ["median, ms", *names, "ratio", "95 % interval", ""]
+    header = ["median, ms", "then", "now", "ratio", "95 % interval", ""]
     lines += ["", "## Latency", "", *(grid(header, rows) if rows else ["No row was measured alike in both."])]
     lines += [f"- {why}" for why in found["apart"]]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.collect import folders
 from bench.pictures import Predict, worst_and_best
 from export.deployed import Deployed
 from export.runtimes.torch_runtime import TorchRuntime
@@ -15,22 +16,19 @@ from stages.datasets.index import read_index
 from stages.nets.saved import load_net
 
 SYNTHETIC = "synthetic"
-STAGE_OF = {"teacher": "teacher", "baseline": "baseline", "student": "distill"}
 
 
 def overlays(ctx: Context, inputs: Mapping[str, Path], split: str, wanted: bool) -> dict[str, Any] | None:
-    """`bench.pictures.worst_and_best` for the networks at hand; None where the split has no pictures, or none may be shown.
+    """`bench.pictures.worst_and_best` for the networks at hand; None where there are no pictures, or none to be shown.
 
     Pictures of other data than the synthetic are shown only where they are `wanted`: a report is passed around.
     """
     index = read_index(inputs["data"])
-    if not index.samples(split) or not (wanted or index.name == SYNTHETIC):
+    if not index.samples(split) or not (wanted or (index.embedded and index.name == SYNTHETIC)):
         return None
     with ExitStack() as stack:
         predictors = {
-            role: predictor(inputs[stage], index.size_px, ctx.device, stack)
-            for role, stage in STAGE_OF.items()
-            if stage in inputs
+            role: predictor(folder, index.size_px, ctx.device, stack) for role, folder in folders(inputs).items()
         }
         return worst_and_best(ctx, inputs["data"], split, predictors)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reading import machine
+from bench.summary import summary
 from bench.words import ROLES, network
 
 Report = Mapping[str, Any]
@@ -55,6 +56,18 @@ def with_added(report: Report) -> list[Report]:
 def points(report: Report) -> list[Point]:
     """The points of all its machines, in the order of the tables."""
     return [point for one in with_added(report) for row in one["latency"]["rows"] for point in point_of(one, row)]
+
+
+def headline(report: Report) -> str:
+    """One sentence: the student against the teacher, or what a board measured."""
+    if report.get("kind") != "board":
+        return summary(report)
+    ok = [row for row in report["latency"]["rows"] if row["status"] == "ok" and row.get("quantity") == "inference"]
+    fastest = min(ok, key=lambda row: float(row["statistics"]["p50_ms"]), default=None)
+    words = (
+        f"p50 {fastest['statistics']['p50_ms']:.3g} ms at best ({fastest['name']})" if fastest else "nothing measured"
+    )
+    return f"{network_of(report, 'student')} on {machine(report)}: {words}"
 
 
 def point_of(report: Report, row: Mapping[str, Any]) -> Iterator[Point]:

@@ -20,10 +20,15 @@ A report (`bench.reading.SCHEMA_VERSION`, report.schema.json) is plain data:
     provenance      artifacts {stage: {key, digest}}, files {exported file: sha256}
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size, times
+from bench.added import same_file
+from bench.points import network_of, score_of
+from bench.reading import machine
+from bench.summary import summary
+from bench.tensorrt_words import tensorrt_lines
+from bench.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size
 
 COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
 FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
@@ -43,6 +48,12 @@ PARITY_COLUMNS = {
 PARITY_HEADER = (*PARITY_COLUMNS.values(), "outcome")
 SHARE_DECIMALS = {"argmax_agreement": 4, "miou_torch": 3, "miou_exported": 3}
 """Columns that are shares of 1, and with how many decimals their percentages are shown."""
+ADDED_FIGURES = ("p50", "p90", "p95", "p99")
+ADDED_HEADER = (
+    *("candidate", "quantity", "status", "mIoU, % (images)", "exported here"),
+    *ADDED_FIGURES,
+    *("n", "GPU compute p50"),
+)
 PROVENANCE_HEADER = ("from", "what", "sha256")
 KNOWN_FACTS = ("cpu", "memory_gib", "os", "python", "packages", "gpus")
 """Facts that `environment_rows` has words for."""
@@ -57,33 +68,11 @@ def markdown(report: Report) -> str:
         ["## Complexity", "", *complexity(report)],
         ["## Latency", "", *latency(report)],
         ["## Parity of the exported forms", "", *parity(report)],
+        *([f"## {title}", "", *lines] for title, lines in others(report)),
         ["## Environment", "", *environment(report)],
         ["## Provenance", "", *provenance(report)],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
-
-
-def summary(report: Report) -> str:
-    """One sentence: the student against the teacher.
-
-    Parameters and MACs by the paper's convention, speed by the paired ratio of the two in torch; what was not
-    measured is left out.
-
-        5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster in torch, -1.2 mIoU
-    """
-    parts = []
-    costs = report["complexity"]
-    for key, words in (("params_with_aux", "parameters"), ("macs_with_aux", "MACs")):
-        parts.append(times(costs["teacher"][key] / costs["student"][key], f"fewer {words}", f"more {words}"))
-    for ratio in report["latency"]["ratios"]:
-        if (ratio["numerator"], ratio["denominator"]) == ("teacher torch", "student torch"):
-            parts.append(times(ratio["ratio"], "faster in torch", "slower in torch"))
-    split = report["data"]["split"]
-    scores = [report["accuracy"].get(role, {}).get(split) for role in ("student", "teacher")]
-    if all(scores):
-        points = 100 * (scores[0]["miou"] - scores[1]["miou"])
-        parts.append(f"{points:+z.1f} mIoU")
-    return ", ".join(parts)
 
 
 def accuracy(report: Report) -> list[str]:
@@ -147,11 +136,10 @@ def latency(report: Report) -> list[str]:
 def latency_row(row: Mapping[str, Any]) -> list[str]:
     """Cells of one candidate; a dash where nothing was measured."""
     figures = row["statistics"] or {}
-    status = row["status"] if row["status"] == "ok" else f"{row['status']} ({row['why']})"
     return [
         row["name"],
         cell(row["output"]),
-        status,
+        status_text(row),
         "-" if row["miou"] is None else f"{percent(row['miou'])} ({row['miou_images']})",
         number(row["load_ms"]),
         number(row["first_ms"]),
@@ -176,6 +164,8 @@ def parity(report: Report) -> list[str]:
         f"Limits: {limits_text(found['limits'])}.",
         "",
         *grid(PARITY_HEADER, parity_rows(report)),
+        "",
+        *(f"- {line}" for line in tensorrt_lines(report)),
     ]
 
 
@@ -198,6 +188,38 @@ def parity_rows(report: Report) -> list[list[str]]:
         ]
         for row in report["parity"]["files"]
     ]
+
+
+def others(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Title and rows of each added report: latencies of other machines or networks, in no ratio with this one's."""
+    for one in report.get("added", []):
+        other = one["report"]
+        yield f"{network_of(other, 'student')} on {machine(other)}", grid(ADDED_HEADER, added_rows(report, other))
+
+
+def added_rows(report: Report, other: Report) -> list[list[str]]:
+    """A row for each candidate of an added report, with the accuracy of the file that was measured."""
+    rows = []
+    for row in other["latency"]["rows"]:
+        figures, score = row["statistics"] or {}, score_of(row)
+        rows.append(
+            [
+                row["name"],
+                row.get("quantity", "inference"),
+                status_text(row),
+                "not measured" if score is None else f"{percent(score[0])} ({score[1]})",
+                "yes" if same_file(report, other, row) else "no",
+                *(number(figures.get(f"{name}_ms")) for name in ADDED_FIGURES),
+                str(figures.get("n", "-")),
+                number((row.get("compute_ms") or {}).get("p50_ms")),
+            ]
+        )
+    return rows
+
+
+def status_text(row: Mapping[str, Any]) -> str:
+    """`ok`, or why there are no figures."""
+    return "ok" if row["status"] == "ok" else f"{row['status']} ({row['why']})"
 
 
 def environment(report: Report) -> list[str]:

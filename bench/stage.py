@@ -48,13 +48,13 @@ def code(config: Config) -> tuple[str, ...]:
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
-    """Publish complexity.json, report.json, .md and .html; a repeated benchmark is another digest, never overwritten."""
+    """Publish complexity.json and report.json, .md, .html; a repeated benchmark is another digest, none overwritten."""
     import json
 
     from bench.collect import count_costs, measure_latency, report_data
     from bench.overlays import overlays
     from bench.publish import write_report
-    from bench.report import summary
+    from bench.summary import summary
 
     costs = count_costs(inputs)
     environment, latency = measure_latency(ctx, inputs, config)

@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "graph": "pipeline.verbs.graph",
         "accept": "pipeline.verbs.accept",
         "bundle": "pipeline.verbs.bundle",
+        "report": "pipeline.verbs.report",
         "recipes": "pipeline.verbs.recipes",
     }
 )

@@ -183,14 +183,17 @@ def violins(rows: Sequence[Samples], title: str, width: int) -> str:
     high = min(100.0, max(float(np.quantile(found, 0.98)) for found in relative) + 2)
     across = Scale(low, high, 8, width - 40)
     row_height = 46
-    height = len(rows) * row_height + BOTTOM
+    height = len(rows) * row_height + TOP + BOTTOM
     drawn = [axis_x(across, height, "difference from the row's own median, %")]
     drawn.append(line(across(0), TOP, across(0), height - BOTTOM, "median"))
     for index, (row, found) in enumerate(zip(rows, relative, strict=True)):
         top = TOP + index * row_height
-        words = f"{row.label} · {float(np.median(row.ms)):.4g} ms · n = {len(row.ms)}"
-        drawn.append(text(across.start, top + 10, fit_text(words, width - 16), "label"))
-        drawn.append(element("g", tip(words) + violin(found, across, top + 27), class_=f"violin {row.role}"))
+        figures = f" · {float(np.median(row.ms)):.4g} ms · n = {len(row.ms)}"
+        words = fit_text(row.label, width - 16 - 6.5 * len(figures)) + figures
+        drawn.append(text(across.start, top + 10, words, "label"))
+        drawn.append(
+            element("g", tip(row.label + figures) + violin(found, across, top + 27), class_=f"violin {row.role}")
+        )
         beyond = int((found > high).sum() + (found < low).sum())
         if beyond:
             drawn.append(text(width - 36, top + 31, f"+{beyond}", "value"))

@@ -4,17 +4,24 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from bench.added import same_file
 from bench.html.markup import items, paragraph, section, table
 from bench.html.svg import element
-from bench.points import Report, network_of, score_of
+from bench.points import Report, network_of
 from bench.reading import machine
-from bench.report import PARITY_HEADER, PROVENANCE_HEADER, environment_rows, limits_text, parity_rows, provenance_rows
+from bench.report import (
+    ADDED_HEADER,
+    PARITY_HEADER,
+    PROVENANCE_HEADER,
+    added_rows,
+    environment_rows,
+    limits_text,
+    parity_rows,
+    provenance_rows,
+)
 from bench.tensorrt_words import tensorrt_lines
-from bench.words import ROLES, number, percent
+from bench.words import ROLES, percent
 
 MASK_OPACITY = 0.62
-FIGURES = ("p50", "p90", "p95", "p99")
 
 
 def forms(report: Report) -> str:
@@ -48,31 +55,14 @@ def added(report: Report) -> str:
 def one_added(report: Report, one: Mapping[str, Any]) -> str:
     """The rows and the environment of one added report."""
     other = one["report"]
-    rows = [
-        [
-            row["name"], row.get("quantity", "inference"), status(row), accuracy(row),
-            "yes" if same_file(report, other, row) else "no",
-            *(number((row["statistics"] or {}).get(f"{name}_ms")) for name in FIGURES),
-            str((row["statistics"] or {}).get("n", "-")), number((row.get("compute_ms") or {}).get("p50_ms")),
-        ]
-        for row in other["latency"]["rows"]
-    ]  # fmt: skip
-    header = ("candidate", "quantity", "status", "mIoU, % (images)", "exported here", *FIGURES, "n", "GPU compute p50")
     name = machine(other)
     title = f"{name}: {network_of(other, 'student')}"
     environment = table(f"Environment of {name}", ("fact", "value"), environment_rows(other["environment"]), 2)
-    return element("h3", escape(title)) + table(f"Latency on {name}, ms", header, rows, 5) + environment
-
-
-def status(row: Mapping[str, Any]) -> str:
-    """`ok`, or why not."""
-    return str(row["status"]) if row["status"] == "ok" else f"{row['status']} ({row['why']})"
-
-
-def accuracy(row: Mapping[str, Any]) -> str:
-    """mIoU of the measured file."""
-    score = score_of(row)
-    return "not measured" if score is None else f"{percent(score[0])} ({score[1]})"
+    return (
+        element("h3", escape(title))
+        + table(f"Latency on {name}, ms", ADDED_HEADER, added_rows(report, other), 5)
+        + environment
+    )
 
 
 def pictures(report: Report) -> str:

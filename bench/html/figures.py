@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 from bench.html.charts import SHAPES, Mark, Samples, bars, scatter, violins
-from bench.html.markup import details, figure, items, legend, paragraph, section, table
+from bench.html.markup import details, figure, legend, paragraph, section, table
+from bench.html.svg import element
 from bench.points import Point, Report, by_machine, dots, frontier, points
-from bench.report import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row, ratio_line
+from bench.report import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
 from bench.words import ROLES, giga, mega, network, number, of, percent, size
 
 LAYERS_SHOWN = 12
@@ -184,11 +185,24 @@ def extra_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def ratios(report: Report) -> str:
     """Paired ratios: the teacher's against the student's in sight, the others folded."""
     found = report["latency"]["ratios"]
-    of_roles = [r for r in found if r["numerator"].startswith("teacher") and r["denominator"].startswith("student")]
-    others = [ratio for ratio in found if ratio not in of_roles]
-    shown = items(ratio_line(ratio).removeprefix("- ") for ratio in of_roles)
-    more = items(ratio_line(ratio).removeprefix("- ") for ratio in others)
-    return shown + (details(f"{len(others)} more paired ratios", more) if others else "")
+    first = [r for r in found if r["numerator"].startswith("teacher") and r["denominator"].startswith("student")]
+    others = [ratio for ratio in found if ratio not in first]
+    shown = ratio_table("Teacher against student: paired ratios of one run", first) if first else ""
+    more = details(f"{len(others)} more paired ratios", ratio_table("Other paired ratios", others)) if others else ""
+    return shown + more
+
+
+def ratio_table(caption: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """How many times faster the second of two candidates is, with the interval."""
+    header = ("candidate", "against", "times faster", "from", "to", "confidence, %", "rounds")
+    rows = [
+        [
+            r["denominator"], r["numerator"], f"{r['ratio']:.2f}", f"{r['low']:.2f}", f"{r['high']:.2f}",
+            f"{100 * r['confidence']:g}", str(r["rounds"]),
+        ]
+        for r in found
+    ]  # fmt: skip
+    return table(caption, header, rows, 2)
 
 
 def flat(rounds: Sequence[Sequence[float]]) -> list[float]:
@@ -217,9 +231,7 @@ def layers(report: Report, role: str) -> str:
     name = network(report["models"][role])
     chart = partial(bars, groups, "% of the MACs", f"Heaviest layers of the {role}")
     share = sum(macs_of(layer) for layer in top) / total
-    caption = (
-        f"{ROLES[role].capitalize()}, {name}: these {len(top)} of {len(found)} layers have {share:.0%} of the MACs."
-    )
+    caption = f"{ROLES[role].capitalize()}, {name}: these {len(top)} of {len(found)} layers have {share:.0%} of the MACs; bars in % of all."
     rows = [
         [
             one["name"],
@@ -232,7 +244,7 @@ def layers(report: Report, role: str) -> str:
     ]
     header = ("layer", "type", "output", "params", "MACs")
     every = details(f"All {len(found)} layers of {name}", table(f"Layers of {name}, deployed", header, rows, 3))
-    return figure(chart, caption) + every
+    return element("h3", f"Heaviest layers of the {role}") + figure(chart, caption) + every
 
 
 def macs_of(layer: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ from bench.html.markup import details, items, section
 from bench.html.svg import element
 from bench.points import Report, score_of, with_added
 from bench.reading import machine
-from bench.report import summary
+from bench.summary import summary
 from bench.words import network, size
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -64,7 +64,7 @@ def head(report: Report, title: str) -> str:
 
 
 def caveats(report: Report) -> str:
-    """What a sceptical reader should know before the pictures: what failed, was withheld or not scored, unsteady rows."""
+    """What a sceptical reader should know first: what failed, was withheld or not scored, and unsteady rows."""
     rows = [row for one in with_added(report) for row in one["latency"]["rows"]]
     lines = [f"{row['name']}: {row['status']}, {row['why']}" for row in rows if row["status"] != "ok"]
     lines += [f"{row['file']}: withheld, {row['withheld']}" for row in report["parity"]["files"] if row.get("withheld")]

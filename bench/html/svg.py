@@ -125,7 +125,7 @@ def placed(
     boxes = [(x - 5, y - 5, x + 5, y + 5) for x, y in taken]
     found = []
     for x, y, words in wanted:
-        width = len(words) * font_px * CHAR_EM
+        width = len(words) * font_px * CHAR_EM + 3
         options = []
         for away in (0, 11, 22, 33, 46):
             for dx, dy, anchor in (
