@@ -28,7 +28,7 @@ from bench.points import network_of, score_of
 from bench.reading import machine
 from bench.summary import summary
 from bench.tensorrt_words import tensorrt_lines
-from bench.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size
+from bench.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size, times
 
 COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
 FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
