@@ -15,8 +15,9 @@ from bench.candidates import Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
 from bench.latency import Row, Schedule, measure, paired_ratio, skipped, steps
-from bench.report import SCHEMA_VERSION
+from bench.reading import SCHEMA_VERSION
 from bench.stage import Config
+from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError
 from pipeline.stage import Context
@@ -47,6 +48,7 @@ def report_data(
     accuracy = {role: read_json(folder / "metrics.json") for role, folder in folders(inputs).items()}
     return {
         "schema_version": SCHEMA_VERSION,
+        "kind": "bench",
         "data": {
             "name": index.name,
             "classes": [label.name for label in index.classes],
@@ -59,8 +61,16 @@ def report_data(
         "latency": latency,
         "parity": read_json(inputs["export.onnx"] / "parity.json"),
         "environment": environment,
+        "engines": built_engines(inputs),
         "provenance": provenance(inputs),
     }
+
+
+def built_engines(inputs: Inputs) -> list[dict[str, Any]]:
+    """Description of each TensorRT engine, which names the GPU that it was built on; empty where none was built."""
+    if "export.tensorrt" not in inputs:
+        return []
+    return [read_json(description_of(plan)) for plan in sorted(inputs["export.tensorrt"].glob("*.plan"))]
 
 
 def folders(inputs: Inputs) -> dict[str, Path]:

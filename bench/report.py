@@ -1,8 +1,9 @@
 """report.json -> report.md: text from data, nothing is measured or read here.
 
-A report (`SCHEMA_VERSION`) is plain data:
+A report (`bench.reading.SCHEMA_VERSION`, report.schema.json) is plain data:
 
-    schema_version  1
+    schema_version  2
+    kind            bench
     data            name, classes (names), size_px, split (the one that is quoted)
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
@@ -12,18 +13,22 @@ A report (`SCHEMA_VERSION`) is plain data:
                     ratios (bench.latency.Ratio)
     parity          split, limits, files (export.parity.Comparison.to_json)
     environment     bench.environment.describe()
+    engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
+    pictures        bench.pictures.worst_and_best(...), or null
+    added           [{file, sha256, report}] of bench.added, where there are any
+    roofline        peaks, copy_gb_s, models [{name, share, bound}], where it was measured
     provenance      artifacts {stage: {key, digest}}, files {exported file: sha256}
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-SCHEMA_VERSION = 1
-ROLES = {
-    "teacher": "teacher",
-    "baseline": "student without distillation",
-    "student": "student with distillation",
-}
+from bench.added import same_file
+from bench.points import network_of, score_of
+from bench.reading import machine
+from bench.summary import summary
+from bench.tensorrt_words import tensorrt_lines
+from bench.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size, times
 
 COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
 FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
@@ -40,10 +45,18 @@ PARITY_COLUMNS = {
     "miou_exported": "mIoU",
     "miou_images": "mIoU's images",
 }
+PARITY_HEADER = (*PARITY_COLUMNS.values(), "outcome")
 SHARE_DECIMALS = {"argmax_agreement": 4, "miou_torch": 3, "miou_exported": 3}
 """Columns that are shares of 1, and with how many decimals their percentages are shown."""
-
-Report = Mapping[str, Any]
+ADDED_FIGURES = ("p50", "p90", "p95", "p99")
+ADDED_HEADER = (
+    *("candidate", "quantity", "status", "mIoU, % (images)", "exported here"),
+    *ADDED_FIGURES,
+    *("n", "GPU compute p50"),
+)
+PROVENANCE_HEADER = ("from", "what", "sha256")
+KNOWN_FACTS = ("cpu", "memory_gib", "os", "python", "packages", "gpus")
+"""Facts that `environment_rows` has words for."""
 
 
 def markdown(report: Report) -> str:
@@ -55,38 +68,11 @@ def markdown(report: Report) -> str:
         ["## Complexity", "", *complexity(report)],
         ["## Latency", "", *latency(report)],
         ["## Parity of the exported forms", "", *parity(report)],
+        *([f"## {title}", "", *lines] for title, lines in others(report)),
         ["## Environment", "", *environment(report)],
         ["## Provenance", "", *provenance(report)],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
-
-
-def summary(report: Report) -> str:
-    """One sentence: the student against the teacher.
-
-    Parameters and MACs by the paper's convention, speed by the paired ratio of the two in torch; what was not
-    measured is left out.
-
-        5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster in torch, -1.2 mIoU
-    """
-    parts = []
-    costs = report["complexity"]
-    for key, words in (("params_with_aux", "parameters"), ("macs_with_aux", "MACs")):
-        parts.append(times(costs["teacher"][key] / costs["student"][key], f"fewer {words}", f"more {words}"))
-    for ratio in report["latency"]["ratios"]:
-        if (ratio["numerator"], ratio["denominator"]) == ("teacher torch", "student torch"):
-            parts.append(times(ratio["ratio"], "faster in torch", "slower in torch"))
-    split = report["data"]["split"]
-    scores = [report["accuracy"].get(role, {}).get(split) for role in ("student", "teacher")]
-    if all(scores):
-        points = 100 * (scores[0]["miou"] - scores[1]["miou"])
-        parts.append(f"{points:+z.1f} mIoU")
-    return ", ".join(parts)
-
-
-def times(ratio: float, less: str, more: str) -> str:
-    """`4.4x faster` for a ratio of 4.4, `2.0x slower` for one of 0.5."""
-    return f"{ratio:.1f}x {less}" if ratio >= 1 else f"{1 / ratio:.1f}x {more}"
 
 
 def accuracy(report: Report) -> list[str]:
@@ -111,6 +97,16 @@ def accuracy(report: Report) -> list[str]:
 
 def complexity(report: Report) -> list[str]:
     """Cost of each network at the measured size under both conventions."""
+    return [
+        f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it.",
+        "Other MACs: transposed convolutions and matrix products. FLOPs: two per MAC of any kind.",
+        "",
+        *grid(COMPLEXITY_HEADER, complexity_rows(report)),
+    ]
+
+
+def complexity_rows(report: Report) -> list[list[str]]:
+    """Two rows a network, one for each convention."""
     rows = []
     for role, cost in report["complexity"].items():
         name = network(report["models"][role])
@@ -118,12 +114,7 @@ def complexity(report: Report) -> list[str]:
         paper = [mega(cost["params_with_aux"]), giga(cost["macs_with_aux"]), "-", "-"]
         deployed = [mega(cost["params"]), giga(cost["macs"]), giga(apart), giga(cost["flops"])]
         rows += [[name, "paper", *paper], [name, "deployed", *deployed]]
-    return [
-        f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it.",
-        "Other MACs: transposed convolutions and matrix products. FLOPs: two per MAC of any kind.",
-        "",
-        *grid(COMPLEXITY_HEADER, rows),
-    ]
+    return rows
 
 
 def latency(report: Report) -> list[str]:
@@ -145,11 +136,10 @@ def latency(report: Report) -> list[str]:
 def latency_row(row: Mapping[str, Any]) -> list[str]:
     """Cells of one candidate; a dash where nothing was measured."""
     figures = row["statistics"] or {}
-    status = row["status"] if row["status"] == "ok" else f"{row['status']} ({row['why']})"
     return [
         row["name"],
         cell(row["output"]),
-        status,
+        status_text(row),
         "-" if row["miou"] is None else f"{percent(row['miou'])} ({row['miou_images']})",
         number(row["load_ms"]),
         number(row["first_ms"]),
@@ -169,30 +159,78 @@ def ratio_line(ratio: Mapping[str, Any]) -> str:
 def parity(report: Report) -> list[str]:
     """How each exported file compares with the torch student, on real images."""
     found = report["parity"]
-    limits = "; ".join(
-        f"{form} " + ", ".join(f"{name} {value:g}" for name, value in kept.items())
-        for form, kept in found["limits"].items()
-    )
-    rows = [
-        [
-            percent(row[name], SHARE_DECIMALS[name]) if name in SHARE_DECIMALS else cell(row[name])
-            for name in PARITY_COLUMNS
-        ]
-        for row in found["files"]
-    ]
     return [
         f"Pictures of split `{found['split']}` through torch and through each file. Shares in percent.",
-        f"Limits: {limits}.",
+        f"Limits: {limits_text(found['limits'])}.",
         "",
-        *grid(tuple(PARITY_COLUMNS.values()), rows),
+        *grid(PARITY_HEADER, parity_rows(report)),
+        "",
+        *(f"- {line}" for line in tensorrt_lines(report)),
     ]
+
+
+def limits_text(limits: Mapping[str, Mapping[str, float]]) -> str:
+    """What each form may be off by."""
+    return "; ".join(
+        f"{form} " + ", ".join(f"{name} {value:g}" for name, value in kept.items()) for form, kept in limits.items()
+    )
+
+
+def parity_rows(report: Report) -> list[list[str]]:
+    """A row for each file that was made, also of those that were withheld."""
+    return [
+        [
+            *(
+                percent(row[name], SHARE_DECIMALS[name]) if name in SHARE_DECIMALS else cell(row[name])
+                for name in PARITY_COLUMNS
+            ),
+            f"withheld: {row['withheld']}" if row.get("withheld") else "published",
+        ]
+        for row in report["parity"]["files"]
+    ]
+
+
+def others(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Title and rows of each added report: latencies of other machines or networks, in no ratio with this one's."""
+    for one in report.get("added", []):
+        other = one["report"]
+        yield f"{network_of(other, 'student')} on {machine(other)}", grid(ADDED_HEADER, added_rows(report, other))
+
+
+def added_rows(report: Report, other: Report) -> list[list[str]]:
+    """A row for each candidate of an added report, with the accuracy of the file that was measured."""
+    rows = []
+    for row in other["latency"]["rows"]:
+        figures, score = row["statistics"] or {}, score_of(row)
+        rows.append(
+            [
+                row["name"],
+                row.get("quantity", "inference"),
+                status_text(row),
+                "not measured" if score is None else f"{percent(score[0])} ({score[1]})",
+                "yes" if same_file(report, other, row) else "no",
+                *(number(figures.get(f"{name}_ms")) for name in ADDED_FIGURES),
+                str(figures.get("n", "-")),
+                number((row.get("compute_ms") or {}).get("p50_ms")),
+            ]
+        )
+    return rows
+
+
+def status_text(row: Mapping[str, Any]) -> str:
+    """`ok`, or why there are no figures."""
+    return "ok" if row["status"] == "ok" else f"{row['status']} ({row['why']})"
 
 
 def environment(report: Report) -> list[str]:
     """What the latencies were measured on."""
-    facts = report["environment"]
+    return grid(["", ""], environment_rows(report["environment"]))
+
+
+def environment_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+    """Name and value of what the machine told."""
     cpu = facts["cpu"]
-    cores = f"{cpu['usable_cores']} of {cpu['cores']} cores, {cpu['threads']} threads used"
+    cores = f"{cpu['usable_cores']} of {cpu['cores']} cores, {cpu['threads'] or 'default'} threads used"
     load = cpu["load_average"]
     rows = [
         ["CPU", f"{cpu['model']}, {cores}"],
@@ -204,74 +242,28 @@ def environment(report: Report) -> list[str]:
         ["Python", facts["python"]],
         *([name, version or "not installed"] for name, version in facts["packages"].items()),
         *(["GPU", f"{gpu['name']}, driver {gpu['driver']}"] for gpu in facts["gpus"]),
+        *(more_rows(facts)),
     ]
-    return grid(["", ""], [[name, cell(value)] for name, value in rows if value is not None])
+    return [[name, cell(value)] for name, value in rows if value is not None]
+
+
+def more_rows(facts: Mapping[str, Any]) -> list[list[Any]]:
+    """Facts that a later measurement tells beside the known ones, as they are."""
+    return [
+        [name, str(value)] for name, value in facts.items() if name not in KNOWN_FACTS and value not in (None, [], {})
+    ]
 
 
 def provenance(report: Report) -> list[str]:
     """Which artifacts and files the figures belong to."""
+    return grid(PROVENANCE_HEADER, provenance_rows(report))
+
+
+def provenance_rows(report: Report) -> list[list[str]]:
+    """Where each figure comes from, by sha256."""
     found = report["provenance"]
     rows = [[stage, f"artifact {one['key']}", one["digest"]] for stage, one in found["artifacts"].items()]
     for role, model in report["models"].items():
         rows += [[ROLES[role], name, digest] for name, digest in model["files"].items()]
     rows += [["exported student", name, digest] for name, digest in found["files"].items()]
-    return grid(("from", "what", "sha256"), rows)
-
-
-def size(report: Report) -> str:
-    """`512x1024`: height and width of the measured input."""
-    return "x".join(str(length) for length in report["data"]["size_px"])
-
-
-def network(model: Mapping[str, Any]) -> str:
-    """`pspnet_resnet18 (width=0.5)`."""
-    args = ", ".join(f"{name}={value}" for name, value in model["args"].items())
-    return f"{model['net']} ({args})" if args else model["net"]
-
-
-def of(values: Any, *keys: str) -> Any:
-    """`values[k0][k1]...`, or None where a part is missing."""
-    for key in keys:
-        values = values.get(key) if values else None
-    return values
-
-
-def percent(share: float | None, decimals: int = 2) -> str:
-    """A share 0..1 in percent; a dash for None."""
-    return "-" if share is None else f"{100 * share:.{decimals}f}"
-
-
-def mega(count: int) -> str:
-    """A count in millions with three decimals."""
-    return f"{count / 1e6:.3f}"
-
-
-def giga(count: int) -> str:
-    """A count in thousands of millions with three decimals."""
-    return f"{count / 1e9:.3f}"
-
-
-def number(value: float | None) -> str:
-    """Three significant digits or more, never an exponent; a dash for None."""
-    if value is None:
-        return "-"
-    decimals = next((digits for limit, digits in ((100, 0), (10, 1), (1, 2)) if abs(value) >= limit), 3)
-    return f"{value:.{decimals}f}"
-
-
-def cell(value: Any) -> str:
-    """Any value as the text of a table cell."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
-
-
-def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; numbers are not aligned, so that the text stays diffable."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in cells) + " |"
-
-    return [line(header), "|" + "---|" * len(header), *(line(row) for row in rows)]
+    return rows + [["added report", one["file"], one["sha256"]] for one in report.get("added", [])]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.stage import Context, Outputs, StageConfig
 
-VERSION = 1
+VERSION = 2
 ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "tensorrt")
 """Facts of the machine to which a measurement belongs."""
 
@@ -18,6 +18,8 @@ class Config(StageConfig):
 
     baseline: bool = False
     """Train the student without distillation too and report its accuracy."""
+    pictures: bool = False
+    """Show the worst and best pictures of the evaluation split in the report even where they are not synthetic."""
     runtimes: tuple[Literal["torch", "onnxruntime"], ...] = ("torch", "onnxruntime")
     """Where to measure teacher and student; onnxruntime has every exported file of the student."""
     threads: int | None = Field(None, ge=1)
@@ -64,17 +66,19 @@ def figures(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
-    """Publish complexity.json, report.json and report.md; a repeated benchmark is another digest, never overwritten."""
+    """Publish complexity.json and report.json, .md, .html; a repeated benchmark is another digest, none overwritten."""
     import json
 
     from bench.collect import count_costs, measure_latency, report_data
-    from bench.report import markdown, summary
+    from bench.overlays import overlays
+    from bench.publish import write_report
+    from bench.summary import summary
 
     costs = count_costs(inputs)
     environment, latency = measure_latency(ctx, inputs, config)
     report = report_data(inputs, costs, environment, latency)
-    for name, content in (("complexity.json", costs), ("report.json", report)):
-        (ctx.work / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (ctx.work / "report.md").write_text(markdown(report), encoding="utf-8")
+    report["pictures"] = overlays(ctx, inputs, report["data"]["split"], config.pictures)
+    (ctx.work / "complexity.json").write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
+    write_report(report, ctx.work)
     ctx.log(summary(report))
     return Outputs(summary={"student": summary(report)})

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "bundle": "pipeline.verbs.bundle",
         "data": "pipeline.verbs.data",
         "infer": "pipeline.verbs.infer",
+        "report": "pipeline.verbs.report",
         "recipes": "pipeline.verbs.recipes",
         "diff": "pipeline.verbs.diff",
         "lineage": "pipeline.verbs.lineage",
