@@ -30,6 +30,9 @@ def similarities(features_Dhw: Tensor, labels_hw: Tensor, classes: int) -> list[
 def brute_force(student: Tensor, teacher: Tensor, labels: Tensor, classes: int) -> float:
     squares = []
     for image_s, image_t, labels_hw in zip(student, teacher, labels, strict=True):
+        if len({label for label in labels_hw.flatten().tolist() if label < classes}) < 2:
+            squares += [0.0] * labels_hw.numel()
+            continue
         both = (similarities(image, labels_hw, classes) for image in (image_s, image_t))
         squares += [(s - t) ** 2 for s, t in zip(*both, strict=True)]
     return sum(squares) / len(squares)
@@ -43,11 +46,20 @@ def test_equals_the_formula(randn: Make, random_labels: Make) -> None:
 
 
 def test_hand_computed() -> None:
-    """One class, two cells: at right angles in the teacher (cosine to their mean 1/sqrt 2), equal in the student."""
-    labels = torch.zeros(1, 1, 2, dtype=torch.uint8)
-    teacher = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]], dtype=torch.float64)
-    student = torch.tensor([[[[5.0, 5.0]]]], dtype=torch.float64)
-    assert ifvd(student, teacher, labels, 1).item() == pytest.approx((1 - math.sqrt(0.5)) ** 2, abs=1e-12)
+    """Two cells of class 0, at right angles in the teacher (cosine to their mean 1/sqrt 2), equal in the student, and
+    one of class 1, which is its own mean in both."""
+    labels = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
+    teacher = torch.tensor([[[[1.0, 0.0, 2.0]], [[0.0, 1.0, 2.0]]]], dtype=torch.float64)
+    student = torch.tensor([[[[5.0, 5.0, 3.0]]]], dtype=torch.float64)
+    assert ifvd(student, teacher, labels, 2).item() == pytest.approx((1 - math.sqrt(0.5)) ** 2 * 2 / 3, abs=1e-12)
+
+
+def test_an_image_of_one_class_counts_as_zero_in_the_mean(randn: Make, random_labels: Make) -> None:
+    student, teacher, labels = randn(2, 3, 4, 4), randn(2, 3, 4, 4), random_labels(3, 2, 4, 4)
+    labels[1] = 1
+    labels[1, 0] = 255
+    first = ifvd(student[:1], teacher[:1], labels[:1], 3)
+    assert ifvd(student, teacher, labels, 3).item() == pytest.approx(first.item() / 2, abs=1e-12)
 
 
 @pytest.mark.parametrize("label_grid", ["public", "aligned"])
@@ -65,9 +77,10 @@ def test_gradient(randn: Make, random_labels: Make) -> None:
     assert torch.autograd.gradcheck(lambda x: ifvd(x, teacher, labels, 4), randn(2, 2, 4, 4).requires_grad_())
 
 
-def test_no_class_gives_zero_with_a_live_graph(randn: Make) -> None:
+@pytest.mark.parametrize("label", [255, 1])
+def test_no_or_one_class_gives_zero_with_a_live_graph(randn: Make, label: int) -> None:
     student = randn(2, 3, 4, 4).requires_grad_()
-    loss = ifvd(student, randn(2, 3, 4, 4), torch.full((2, 8, 8), 255, dtype=torch.uint8), 3)
+    loss = ifvd(student, randn(2, 3, 4, 4), torch.full((2, 8, 8), label, dtype=torch.uint8), 3)
     loss.backward()
     assert loss.item() == 0
     assert student.grad is not None and not student.grad.any()
