@@ -4,7 +4,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,10 +12,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pipeline.errors import StoreError
 from pipeline.graph import BY_NAME
+from pipeline.locks import is_held
 from pipeline.store import MANIFEST, Artifact, Store
 
 REQUIRED = ("stage", "kind", "key", "digest", "created", "seconds", "components", "inputs", "summary", "files")
@@ -164,34 +163,13 @@ def current_digest(key_folder: Path) -> str | None:
         return None
 
 
-def lock_path(home: Path, kind: str, key: str) -> Path:
-    """The file whose kernel lock a run holds while it makes the artifact of a key."""
-    return home / "locks" / f"{kind}-{key}.lock"
-
-
-@contextmanager
-def try_lock(path: Path) -> Iterator[bool]:
-    """Whether nobody else holds the lock; if so, it is held here for the length of the block."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
 def held_locks(home: Path) -> set[tuple[str, str]]:
     """Kind and key of every lock that a living process holds."""
     held = set()
     for path in sorted((home / "locks").glob("*.lock")):
         kind, _, key = path.stem.rpartition("-")
-        with try_lock(path) as free:
-            if not free:
-                held.add((kind, key))
+        if is_held(path):
+            held.add((kind, key))
     return held
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.gc import Item
-from pipeline.inventory import lock_path, place_of, total_bytes, try_lock
+from pipeline.inventory import place_of, total_bytes
+from pipeline.locks import held_if_free, lock_path
 from pipeline.store import Store
 
 
@@ -34,7 +35,7 @@ def move_locked(store: Store, item: Item, trash: Path) -> Item:
     kind, key = place_of(item.path)[:2] if item.what == "artifact" else (item.path.parent.name, item.path.name)
     path = lock_path(store.home, kind, key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with try_lock(path) as free:
+    with held_if_free(path) as free:
         if not free:
             return replace(item, keep=True, reasons=("its key was locked meanwhile",))
         rename_below(item.path, store.home, trash)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pipeline.inventory import lock_path
+from pipeline.locks import lock_path
 
 HOUR_S = 3600
 
