@@ -2,40 +2,53 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from pipeline.disk import as_full
 from pipeline.errors import RemoteError
+from pipeline.locks import held, lock_path
+from pipeline.manifest import describe_files
 from pipeline.remote.progress import MB, Count, byte_progress
 from pipeline.remote.store import REPAIR, Offer, Remote
-from pipeline.store import Artifact, Store, describe_files
+from pipeline.store import Artifact, Store
+from pipeline.verify import check
 
 CHUNK_BYTES = 2**20
 File = Mapping[str, Any]
 """What a manifest says of one file: sha256, bytes, volatile."""
 
 
-def fetch(offer: Offer, remote: Remote, store: Store) -> tuple[Artifact, int]:
+def sound(offer: Offer, store: Store) -> Artifact | None:
+    """The offered artifact where this store has it and every file of it is what it should be."""
+    folder = store.root / offer.kind / offer.key / offer.digest
+    return store.at(folder) if folder.is_dir() and not check(store.home, folder) else None
+
+
+def fetch(offer: Offer, remote: Remote, store: Store, say: Callable[[str], None]) -> tuple[Artifact, int]:
     """Download an artifact and put it into the store; returns it and the bytes that were moved.
 
     Its files gather in a folder of the artifact's own, where an interrupted download is taken up again. The lock is the
     one under which a run would make it, so that the run waits and takes what was fetched.
     """
     folder = store.home / "work" / f"pull-{offer.kind}-{offer.key}-{offer.digest}"
-    lock = store.home / "locks" / f"{offer.kind}-{offer.key}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
-        made = store.find(offer.kind, offer.key, offer.digest)
+    lock = lock_path(store.home, offer.kind, offer.key)
+    with held(lock, lambda holder: say(f"{offer.reference}: waits for {holder}, which is making or fetching it")):
+        made = sound(offer, store)
         if made:
             return made, 0
         folder.mkdir(parents=True, exist_ok=True)
         require_space(offer, folder)
-        with byte_progress(f"pull {offer.reference}", offer.bytes) as count:
-            moved = sum(fetch_file(offer, remote, path, folder, count) for path in offer.manifest["files"])
-        return publish(offer, folder, store), moved
+        try:
+            with byte_progress(f"pull {offer.reference}", offer.bytes) as count:
+                moved = sum(fetch_file(offer, remote, path, folder, count) for path in offer.manifest["files"])
+            return publish(offer, folder, store), moved
+        except OSError as error:
+            full = as_full(error, store.home, offer.bytes)
+            if full:
+                raise full from error
+            raise
 
 
 def require_space(offer: Offer, folder: Path) -> None:

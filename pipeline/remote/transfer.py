@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pipeline.errors import PipelineError, RemoteError
+from pipeline.errors import PipelineError, RemoteError, StoreError
 from pipeline.graph import BY_NAME, FINAL, STAGES, closure, matching
 from pipeline.plan import Planner, State, Status, equal_but_for_sources
 from pipeline.references import SHOWN, one_stage, resolve
@@ -50,20 +50,30 @@ def push(planner: Planner, remote: Remote, references: Sequence[str], how: How) 
     if references:
         artifacts = [resolve(reference, planner) for reference in references]
     else:
-        artifacts = [status.artifact for status in planner.statuses().values() if status.artifact]
+        artifacts = list(current_artifacts(planner))
     sent = set()
     for artifact in artifacts:
         if artifact.folder not in sent:
             sent.add(artifact.folder)
-            yield push_one(artifact, remote, how)
+            yield push_one(artifact, planner.store, remote, how)
 
 
-def push_one(artifact: Artifact, remote: Remote, how: How) -> Transfer:
+def current_artifacts(planner: Planner) -> Iterator[Artifact]:
+    """The recipe's current artifacts in the order of the stages; StoreError where one of them is corrupt."""
+    for name, status in planner.statuses().items():
+        if status.broken:
+            raise StoreError(f"{name} is corrupt, nothing was pushed: {'; '.join(status.reasons)}")
+        if status.artifact:
+            yield status.artifact
+
+
+def push_one(artifact: Artifact, store: Store, remote: Remote, how: How) -> Transfer:
     """Send one artifact unless it is there, and make it current where none is."""
     kind, key, digest = artifact.manifest["kind"], artifact.key, artifact.digest
     reference = f"{kind}@{digest[:SHOWN]}"
     began = time.perf_counter()
     held = remote.holds(kind, key, digest)
+    upload.check_whole(artifact, store.home)
     missing = {} if held else upload.missing_files(artifact, remote)
     size = sum(missing.values())
     if how.dry:
@@ -84,7 +94,7 @@ def pull(planner: Planner, remote: Remote, references: Sequence[str], how: How, 
         yield from pull_planned(planner, remote, stages, how, say)
     for reference in references:
         if "@" in reference:
-            yield pull_one(offer_named(reference, remote), remote, planner.store, how)
+            yield pull_one(offer_named(reference, remote), remote, planner.store, how, say)
 
 
 def stages_of(reference: str) -> tuple[str, ...]:
@@ -124,7 +134,7 @@ def pull_planned(planner: Planner, remote: Remote, stages: Sequence[str], how: H
         offer = current_offer(status, remote) or offer_alike(planner, status, found, remote)
         asked = stage.name in stages if stages else status.state is not State.NOT_NEEDED
         if asked and offer:
-            row = keep_local(status.artifact, offer, how) or pull_one(offer, remote, planner.store, how)
+            row = keep_local(status.artifact, offer, how) or pull_one(offer, remote, planner.store, how, say)
             note_for_recipe(planner, stage.name, offer)
             yield row
         elif asked and not status.artifact:
@@ -172,8 +182,8 @@ def settled(status: Status, offer: Offer | None, store: Store, how: How) -> Stat
 
 def note_for_recipe(planner: Planner, stage: str, offer: Offer) -> None:
     """Remember a fetched artifact as the recipe's last, with which a stale stage is compared."""
-    artifact = planner.store.find(offer.kind, offer.key, offer.digest)
-    if artifact and planner.store.current(offer.kind, offer.key) == artifact:
+    artifact = planner.store.intact(offer.kind, offer.key)
+    if artifact and artifact.digest == offer.digest:
         planner.store.remember(planner.recipe.name, stage, artifact)
 
 
@@ -186,14 +196,14 @@ def report_absent(status: Status, remote: Remote, required: bool, say: Say) -> N
         say(f"{status.stage.name}: {why}")
 
 
-def pull_one(offer: Offer, remote: Remote, store: Store, how: How) -> Transfer:
-    """Fetch one artifact unless it is here, and make it current where none is."""
+def pull_one(offer: Offer, remote: Remote, store: Store, how: How, say: Say) -> Transfer:
+    """Fetch one artifact unless it is here and whole, and make it current where none is."""
     began = time.perf_counter()
-    here = store.find(offer.kind, offer.key, offer.digest)
+    here = download.sound(offer, store)
     if how.dry:
         return Transfer(offer.reference, "already there" if here else "would pull", 0 if here else offer.bytes)
-    artifact, moved = (here, 0) if here else download.fetch(offer, remote, store)
-    in_use = store.current(offer.kind, offer.key)
+    artifact, moved = (here, 0) if here else download.fetch(offer, remote, store, say)
+    in_use = store.intact(offer.kind, offer.key)
     if in_use is None or how.use:
         store.make_current(artifact)
         in_use = artifact

@@ -4,13 +4,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.errors import RemoteError
-from pipeline.store import MANIFEST, digest_of
+from pipeline.manifest import MANIFEST, contradictions
 
 LIMIT_BYTES = 64 * 2**20
 """Larger manifests are refused: a data artifact of 100,000 files has 16 MB."""
@@ -82,11 +82,11 @@ def checked_manifest(content: bytes, kind: str, key: str, digest: str, where: st
     try:
         manifest = json.loads(content)
         Manifest.model_validate(manifest)
+        fault = next(faults(manifest, {"kind": kind, "key": key, "digest": digest}), None)
     except ValidationError as error:
         raise refusal(where, first_fault(error)) from error
     except (ValueError, RecursionError) as error:
         raise refusal(where, f"not valid JSON ({error})") from error
-    fault = next(faults(manifest, {"kind": kind, "key": key, "digest": digest}), None)
     if fault:
         raise refusal(where, fault)
     return dict(manifest)
@@ -115,13 +115,11 @@ def faults(manifest: Mapping[str, Any], place: Mapping[str, str]) -> Iterator[st
     for name, expected in place.items():
         if manifest[name] != expected:
             yield f"it says {name} {shown(manifest[name])} and lies under {expected}"
-    files = manifest["files"]
-    if digest_of(files) != manifest["digest"]:
-        yield "its files are not those of its digest"
-    yield from clashes(list(files))
+    yield from clashes(list(manifest["files"]))
     for text in strings(manifest):
         if any(unicodedata.category(character) in UNSHOWN and character not in "\n\t" for character in text):
             yield f"control characters in {shown(text)}"
+    yield from contradictions(manifest, Path(place["kind"], place["key"], place["digest"]))
 
 
 def clashes(names: list[str]) -> Iterator[str]:

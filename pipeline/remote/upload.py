@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
 from pipeline.errors import RemoteError, StoreError
+from pipeline.manifest import MANIFEST
 from pipeline.remote.progress import Count, byte_progress
 from pipeline.remote.store import Remote, part_of
-from pipeline.store import MANIFEST, Artifact, describe_files
+from pipeline.store import Artifact
+from pipeline.verify import check, told
 
 CHUNK_BYTES = 2**20
 
@@ -45,7 +46,6 @@ def missing_files(artifact: Artifact, remote: Remote) -> dict[str, int]:
 def send(artifact: Artifact, remote: Remote, missing: Mapping[str, int]) -> bool:
     """Upload the files that are missing and the manifest; False where another process finished the same meanwhile."""
     place = artifact.manifest["kind"], artifact.key, artifact.digest
-    check_whole(artifact)
     folder = remote.upload_folder(*place)
     with byte_progress(f"push {place[0]}@{artifact.digest[:12]}", sum(missing.values())) as count:
         try:
@@ -62,16 +62,11 @@ def send(artifact: Artifact, remote: Remote, missing: Mapping[str, int]) -> bool
     return True
 
 
-def check_whole(artifact: Artifact) -> None:
+def check_whole(artifact: Artifact, home: Path) -> None:
     """StoreError unless the local files are those of the manifest."""
-    wanted: Mapping[str, Mapping[str, Any]] = artifact.manifest["files"]
-    found = describe_files(artifact.folder, [name for name, file in wanted.items() if file["volatile"]])
-    for name, file in wanted.items():
-        if found.get(name) != file:
-            fault = "is not what its manifest says" if name in found else "is missing"
-            raise StoreError(
-                f"not pushed: {artifact.folder / name} {fault}; pull it anew, or run its stage with --force"
-            )
+    faults = check(home, artifact.folder)
+    if faults:
+        raise StoreError(f"not pushed: {artifact.folder}: {told(faults)}; pull it anew, or run its stage with --force")
 
 
 def put(remote: Remote, source: Path, target: str, count: Count) -> None:

@@ -1,12 +1,15 @@
 """What is moved, what is left, and what yields to what; the remote store is a folder."""
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import PipelineError, RemoteError, StoreError
+from pipeline.locks import held, lock_path
 from pipeline.plan import State
 from pipeline.remote.transfer import How, pull, push
 from pipeline.remote.url import opened
@@ -157,12 +160,49 @@ def test_a_damaged_artifact_is_not_pushed(fabric, tmp_path) -> None:
     home = fabric.stock(tmp_path / "home", "data")
     (model,) = home.glob("store/data/*/*/model.safetensors")
     model.write_bytes(b"x" + model.read_bytes()[1:])
-    with pytest.raises(StoreError, match=r"not pushed: .*model\.safetensors is not what its manifest says"):
+    with pytest.raises(StoreError, match=r"data is corrupt, nothing was pushed: model\.safetensors: is changed"):
         pushed(fabric, home, tmp_path / "remote")
-    model.unlink()
-    with pytest.raises(StoreError, match=r"not pushed: .*model\.safetensors is missing"):
-        pushed(fabric, home, tmp_path / "remote")
+    with pytest.raises(StoreError, match=r"not pushed: .*: model\.safetensors: is changed"):
+        pushed(fabric, home, tmp_path / "remote", "data@")
     assert not list((tmp_path / "remote").glob("data/*/*"))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "manifest.json"])
+@pytest.mark.parametrize("references", [(), ("teacher@",)])
+def test_a_damaged_artifact_is_restored_by_a_pull(fabric, remote, tmp_path, file, references) -> None:
+    pulled(fabric, tmp_path / "home", remote)
+    (path,) = (tmp_path / "home").glob(f"store/teacher/*/*/{file}")
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" + whole[1:]) if file.startswith("model") else path.unlink()
+    assert fabric.states(tmp_path / "home")["teacher"] is State.CORRUPT
+    rows, _ = pulled(fabric, tmp_path / "home", remote, *references)
+    assert kinds(rows, "pulled") == ["teacher"]
+    assert path.read_bytes() == whole
+    assert fabric.states(tmp_path / "home")["distill"] is State.CURRENT
+    assert list((tmp_path / "home").glob("trash/*/store/teacher/*/*/model.safetensors"))
+
+
+def test_a_pull_waits_for_whoever_makes_the_same_artifact(fabric, stocked, remote, tmp_path) -> None:
+    home = tmp_path / "home"
+    key = fabric.planner(stocked).statuses()["data"].key
+    said: list[str] = []
+    began, rows = threading.Event(), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        began.set()
+
+    def fetch() -> None:
+        with opened(str(remote), create=False) as there:
+            rows.extend(pull(fabric.planner(home), there, ["data"], How(), say))
+
+    thread = threading.Thread(target=fetch)
+    with held(lock_path(home, "data", key), said.append):
+        thread.start()
+        assert began.wait(60)
+        assert not (home / "store").exists()
+    thread.join(60)
+    assert f"waits for pid {os.getpid()}" in said[0] and kinds(rows, "pulled") == ["data"]
 
 
 @pytest.mark.parametrize(

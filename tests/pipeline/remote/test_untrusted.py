@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RemoteError
+from pipeline.manifest import digest_of, sealed
 from pipeline.remote.transfer import How, pull
 from pipeline.remote.untrusted import checked_manifest, file_name
 from pipeline.remote.url import opened
-from pipeline.store import digest_of
 
 KEY = "a" * 64
 CONTENT = b"weights"
@@ -20,7 +20,7 @@ FILE = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT), "v
 def manifest(files=None, **fields) -> dict:
     """The manifest of an artifact whose digest is right."""
     files = {"model.safetensors": FILE} if files is None else files
-    return {
+    fields = {
         "stage": "teacher",
         "kind": "teacher",
         "key": KEY,
@@ -34,6 +34,7 @@ def manifest(files=None, **fields) -> dict:
         "files": files,
         **fields,
     }
+    return sealed(fields)
 
 
 def checked(value, digest: str | None = None) -> dict:
@@ -45,6 +46,16 @@ def checked(value, digest: str | None = None) -> dict:
 def test_an_honest_manifest_is_returned_as_it_is() -> None:
     honest = manifest(process_peak_mib=3, accepted={"reason": "two\nlines"})
     assert checked(honest) == honest
+
+
+def test_a_changed_byte_in_a_manifest_shows() -> None:
+    changed = manifest()
+    changed["components"] = {"config": {"lr": 0.2, "names": ["Fahrbahn", "道路"]}}
+    with pytest.raises(RemoteError, match="is refused: was changed after it was written"):
+        checked(changed)
+    del changed["manifest_sha256"]
+    with pytest.raises(RemoteError, match="is refused: was changed after it was written"):
+        checked(changed)
 
 
 GOOD = ("model.safetensors", "images/test/größe 1.png", "a..b", ".hidden", "…", "x" * 200)
@@ -97,7 +108,7 @@ def test_names_that_could_leave_it_or_deceive(name) -> None:
         ({"key": KEY.upper()}, "key = AAAA"),
         ({"key": KEY + "\n"}, "key = "),
         ({"digest": "../" * 20}, "digest = "),
-        ({"digest": "d" * 64}, "its files are not those of its digest"),
+        ({"digest": "d" * 64}, "its digest does not follow from the files that it lists"),
         ({"files": []}, "files = "),
         ({"files": {"m": {**FILE, "bytes": -1}}}, r"files.m.bytes = -1"),
         ({"files": {"m": {**FILE, "bytes": True}}}, r"files.m.bytes = True"),
@@ -115,7 +126,7 @@ def test_names_that_could_leave_it_or_deceive(name) -> None:
 def test_fields_that_are_not_what_they_should_be(fields, part) -> None:
     digest = fields.get("digest") if fields.get("digest") == "d" * 64 else manifest()["digest"]
     with pytest.raises(RemoteError, match="is refused") as caught:
-        checked(manifest() | fields, digest)
+        checked(sealed(manifest() | fields), digest)
     assert part in str(caught.value) and "\n" not in str(caught.value)
 
 
