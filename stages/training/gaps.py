@@ -150,5 +150,5 @@ class Gaps:
 
 def gaps_of(ctx: Context, data: Path, index: Index, config: Any, terms: Mapping[str, TermConfig]) -> Gaps | None:
     """What looks at a student as its config says; None where no image is to be looked at."""
-    split = next((split for split in reversed(SPLITS) if split in config.evaluate and index.samples(split)), None)
+    split = next((split for split in reversed(SPLITS) if split in config.evaluate and index.labelled(split)), None)
     return Gaps(ctx, data, index, split, config.gap_images, terms) if split and config.gap_images else None

@@ -50,7 +50,9 @@ def test_shipped_sweeps_are_valid_and_say_what_they_do(name: str, tmp_path: Path
     assert groups(definition, rows_of(definition))
     for cell in cells:
         planner = Planner(cell.recipe, Store(tmp_path), {})
-        assert "distill" in selection_of(planner, definition.until).selected
+        selected = selection_of(planner, definition.until).selected
+        assert "distill" in selected
+        planner.check(selected - {"data"})
 
 
 def test_axes_multiply_and_the_last_varies_first(tmp_path: Path) -> None:

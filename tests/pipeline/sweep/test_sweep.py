@@ -1,6 +1,7 @@
 """`sweep` as a user calls it: what is shared, what fails alone, what is done again, what it leaves behind."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ def lines(done) -> dict[str, dict]:
 
 
 def trained(done) -> int:
-    """How many students a call began to train."""
-    return done.stderr.count("\ndistill: pspnet_resnet18: random initialisation")
+    """In how many cells a call began to train a student."""
+    cells = re.split(r"^sweep: cell \d+ of \d+: ", done.stderr, flags=re.MULTILINE)[1:]
+    return sum("\ndistill: " in cell for cell in cells)
 
 
 def test_a_failed_cell_stops_no_other_and_the_exit_code_says_so(swept) -> None:

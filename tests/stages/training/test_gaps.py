@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_without_a_teacher_the_student_s_own_graphs_are_kept(data: Path, tmp_pat
 @pytest.mark.parametrize("changes", [{"gap_images": 0}, {"evaluate": ()}, {"evaluate": ("test",)}])
 def test_nothing_is_looked_at_where_no_image_is_asked_for_or_there(data: Path, tmp_path: Path, changes: dict) -> None:
     assert gaps_of(context(tmp_path, []), data, read_index(data), Config(**changes), {}) is None
+
+
+def test_images_without_labels_cannot_be_looked_at(data: Path, tmp_path: Path) -> None:
+    index = read_index(data)
+    unlabelled = tuple(replace(sample, label=None, label_sha256=None) for sample in index.samples("val"))
+    published = replace(index, splits={**index.splits, "test": unlabelled})
+    gaps = gaps_of(context(tmp_path, []), data, published, Config(), {})
+    assert gaps is not None and gaps.split == "val"
 
 
 def test_position_compares_rows_of_hor_and_columns_of_ver_as_unit_vectors() -> None:
