@@ -67,7 +67,8 @@ def make_folder(root: Path) -> None:
     for i in range(6):
         for folder, shape in (("images", (32, 48, 3)), ("labels", (32, 48))):
             (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full(shape, i % 2, np.uint8)).save(root / folder / f"{i}.png")
+            value = i if folder == "images" else i % 2
+            Image.fromarray(np.full(shape, value, np.uint8)).save(root / folder / f"{i}.png")
     (root / "classes.csv").write_text("id,name,r,g,b,ignore\n0,road,1,2,3,0\n1,sky,4,5,6,0\n")
     for split, ids in {"train": "0123", "val": "4", "test": "5"}.items():
         (root / f"{split}.txt").write_text("".join(f"images/{i}.png labels/{i}.png\n" for i in ids))
