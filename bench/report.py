@@ -72,7 +72,9 @@ def markdown(report: Report) -> str:
         ["## Environment", "", *environment(report)],
         ["## Provenance", "", *provenance(report)],
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    # Names come from data; a Markdown viewer would take a tag among them for one.
+    return text.replace("<", "&lt;")
 
 
 def accuracy(report: Report) -> list[str]:

@@ -28,7 +28,7 @@ def forms(report: Report) -> str:
     """Every exported file beside torch, also the withheld ones with the reason, and what is known of TensorRT."""
     found = report["parity"]
     said = (
-        f"Pictures of split {found['split']} went through torch and through each file; a file that passes a limit is "
+        f"Pictures of split {found['split']} went through torch and through each file; a file beyond a limit is "
         f"withheld. Limits: {limits_text(found['limits'])}. Shares in percent."
     )
     rows = [[row[0], row[-1], *row[1:-1]] for row in parity_rows(report)]

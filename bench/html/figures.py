@@ -231,7 +231,7 @@ def layers(report: Report, role: str) -> str:
     name = network(report["models"][role])
     chart = partial(bars, groups, "% of the MACs", f"Heaviest layers of the {role}")
     share = sum(macs_of(layer) for layer in top) / total
-    caption = f"{ROLES[role].capitalize()}, {name}: these {len(top)} of {len(found)} layers have {share:.0%} of the MACs; bars in % of all."
+    caption = f"In {name}, these {len(top)} of {len(found)} layers have {share:.0%} of the MACs; bars in % of all."
     rows = [
         [
             one["name"],

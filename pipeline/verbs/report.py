@@ -11,6 +11,7 @@ from pipeline.references import resolve
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 READING, BUDGET, COMPARE, ADDED = "bench.reading", "bench.budget", "bench.compare", "bench.added"
+FILE = "report.json"
 POINTS, PUBLISH = "bench.points", "bench.publish"
 
 
@@ -70,9 +71,12 @@ def command(
 
 
 def located(name: str, recipe: str, settings: tuple[str, ...], home: Path) -> Path:
-    """The report that a path or a reference names: a file, or the folder of an artifact."""
+    """The report that a path or a reference names: a file, or the folder of an artifact.
+
+    A folder without a report is no path to one: a stage may have the name of a folder at hand.
+    """
     path = Path(name)
-    if path.exists():
+    if path.is_file() or (path / FILE).is_file():
         return path
     if path.suffix == ".json":
         raise StoreError(f"no file {path}: name a report.json, its folder, or a reference such as bench@PREFIX")

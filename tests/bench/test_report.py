@@ -36,6 +36,9 @@ def latency_row(name: str, p50_ms: float, **more: Any) -> dict[str, Any]:
         "statistics": {**figures, "p50_ms": p50_ms, "p99_ms": None, "n": 42},
         "images_per_s": 1000 / p50_ms,
         "warnings": [],
+        "role": name.split()[0],
+        "runtime": name.split()[-1],
+        "file": "model.safetensors",
         "output": "logits",
         "miou": None,
         "miou_images": None,
@@ -195,7 +198,7 @@ def test_latency_rows() -> None:
 
 def test_parity_environment_and_provenance() -> None:
     text = markdown(REPORT)
-    assert "| student.fp32.labels.onnx | 4 | - | 1.2e-07 | 99.9950 | 3 | 0 | 77.300 | 77.310 | 8 |" in text
+    assert "| student.fp32.labels.onnx | 4 | - | 1.2e-07 | 99.9950 | 3 | 0 | 77.300 | 77.310 | 8 | published |" in text
     assert "Limits: fp32 max_logit_error 0.001, max_violations 0." in text
     assert "| CPU | Some CPU, 2 of 4 cores, 2 threads used |" in text
     assert "| tensorrt | not installed |" in text

@@ -1,16 +1,20 @@
 """Stage `bench` on small artifacts that the real stages before it have made."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from bench import stage as bench
 from bench.candidates import TEACHER_ONNX, export_teacher
+from bench.overlays import overlays
 from export import onnx
 from export.deployed import Deployed
 from export.runtimes.onnx_runtime import OnnxRuntime
@@ -137,7 +141,7 @@ def test_a_ratio_is_of_two_networks_or_of_two_runtimes(run: tuple[Outputs, Path]
 
 def test_every_report_counts_so_that_a_repeated_benchmark_is_kept(run: tuple[Outputs, Path]) -> None:
     outputs, folder = run
-    assert {path.name for path in folder.iterdir()} == {"complexity.json", "report.json", "report.md"}
+    assert {path.name for path in folder.iterdir()} == {"complexity.json", "report.json", "report.md", "report.html"}
     assert not outputs.volatile
     costs = read(folder, "complexity.json")
     assert costs["teacher"]["size"] == [32, 64]
@@ -150,6 +154,36 @@ def test_report_has_all_three_models(run: tuple[Outputs, Path]) -> None:
     assert "| class | teacher | student without distillation | student with distillation |" in text
     assert "fewer parameters" in text.splitlines()[2]
     assert outputs.summary["student"] == text.splitlines()[2]
+
+
+def test_the_report_keeps_to_its_schema(run: tuple[Outputs, Path]) -> None:
+    _, folder = run
+    schema = json.loads(files("bench").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(read(folder, "report.json"), schema)
+
+
+def test_the_page_shows_what_was_measured(run: tuple[Outputs, Path]) -> None:
+    outputs, folder = run
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert str(outputs.summary["student"]) in page
+    assert all(f'id="{name}"' in page for name in ("pareto", "size", "classes", "pictures", "latency", "cost", "forms"))
+
+
+def test_synthetic_pictures_are_shown_and_others_only_when_asked_for(
+    run: tuple[Outputs, Path], inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    _, folder = run
+    found = read(folder, "report.json")["pictures"]
+    assert {item["rank"] for item in found["items"]} == {"worst", "best"}
+    assert set(found["items"][0]["predictions"]) == {"teacher", "baseline", "student"}
+    own = shutil.copytree(inputs["data"], tmp_path / "data")
+    index = read(own, "index.json")
+    (own / "index.json").write_text(json.dumps({**index, "name": "camvid"}), encoding="utf-8")
+    ctx = make_context(tmp_path / "bench")
+    assert overlays(ctx, {**inputs, "data": own}, "test", wanted=False) is None
+    asked = overlays(ctx, {**inputs, "data": own}, "test", wanted=True)
+    assert asked is not None
+    assert asked["items"] == found["items"]
 
 
 def test_an_unreadable_exported_file_is_a_failed_row(inputs: dict[str, Path], tmp_path: Path) -> None:
