@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "data": "pipeline.verbs.data",
         "infer": "pipeline.verbs.infer",
         "report": "pipeline.verbs.report",
+        "bench": "pipeline.verbs.bench",
         "recipes": "pipeline.verbs.recipes",
         "diff": "pipeline.verbs.diff",
         "lineage": "pipeline.verbs.lineage",

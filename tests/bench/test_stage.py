@@ -68,7 +68,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "teacher": (teacher, teacher.Config(net="pspnet_resnet18", args={"width": 0.25}, **BRIEF)),
         "distill": (distill, distill.Config(student=student, method="none", **BRIEF)),
         "baseline": (distill, distill.Config(student=student, method="none", seed=1, **BRIEF)),
-        "export.onnx": (onnx, onnx.Config(parity_images=1)),
+        "export.onnx": (onnx, onnx.Config(parity_images=1, forms=("fp32",))),
     }
     for name, (module, config) in runs.items():
         ctx = make_context(root / name)

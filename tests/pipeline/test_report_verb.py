@@ -1,6 +1,8 @@
 """`report`, as a user calls it on a tiny finished run."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -68,3 +70,19 @@ def test_adding_needs_a_place_to_write(pipeline: Any, home: Path, tmp_path: Path
     (tmp_path / "board.json").write_text("{}")
     done = pipeline("report", home, "--add", str(tmp_path / "board.json"))
     assert (done.returncode, "--out FOLDER" in done.stderr) == (2, True)
+
+
+def test_the_gate_holds_a_report_to_an_earlier_one(pipeline: Any, home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pipeline("report", home, "--out", str(out)).returncode == 0
+    words = pipeline.words("check", home, "--against", str(out))
+    command = [sys.executable, "-m", "pipeline", "bench", *words]
+    passed = subprocess.run(command, cwd=pipeline.root, capture_output=True, text=True, timeout=600)
+    assert answer(passed)["passed"] is True
+    faster = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    for row in faster["latency"]["rows"]:
+        row["rounds_ms"] = [[sample / 50 for sample in samples] for samples in row["rounds_ms"]]
+    (out / "report.json").write_text(json.dumps(faster), encoding="utf-8")
+    failed = subprocess.run(command, cwd=pipeline.root, capture_output=True, text=True, timeout=600)
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout.splitlines()[-1])["passed"] is False
