@@ -126,7 +126,7 @@ def placed(
     found = []
     for x, y, words in wanted:
         width = len(words) * font_px * CHAR_EM + 3
-        options = []
+        options: list[tuple[float, int, tuple[float, float, str], Box]] = []
         for away in (0, 11, 22, 33, 46):
             for dx, dy, anchor in (
                 (8, 4 - away, "start"),
