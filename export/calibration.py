@@ -90,5 +90,5 @@ def chunks(images: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]
 
 
 def bounds(data: TensorsData) -> dict[str, tuple[float, float]]:
-    """onnxruntime's ranges as plain numbers."""
-    return {name: tuple(float(np.ravel(value)[0]) for value in data[name].range_value) for name in data.keys()}  # noqa: SIM118
+    """onnxruntime's ranges as plain numbers, by name: it lists them in another order in each process."""
+    return {name: tuple(float(np.ravel(value)[0]) for value in data[name].range_value) for name in sorted(data.keys())}

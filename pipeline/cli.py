@@ -82,6 +82,8 @@ def main() -> int:
         full = as_full(error, Path.cwd())
         if full is None:
             raise
+        for note in getattr(error, "__notes__", ()):
+            full.add_note(note)
         return failed(full)
     return code if isinstance(code, int) else 0
 
