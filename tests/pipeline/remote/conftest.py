@@ -1,6 +1,7 @@
 """Artifacts to move, a real sshd, a real S3 API server, and a wire between that can be cut; all on loopback."""
 
 import os
+import pwd
 import random
 import shutil
 import socket
@@ -27,7 +28,7 @@ from pipeline.store import Artifact, Store
 LOOPBACK = "127.0.0.1"
 TEACHER_BYTES = 3_000_000
 TIMEOUT_S = 90
-USER = os.environ.get("USER") or subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 class Fabric:
