@@ -15,7 +15,8 @@ from pipeline.remote.store import REPAIR, Offer, Remote
 from pipeline.store import Artifact, Store
 from pipeline.verify import check
 
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**18
+"""Read at a time; what was not read to its end when a connection breaks is fetched again."""
 File = Mapping[str, Any]
 """What a manifest says of one file: sha256, bytes, volatile."""
 

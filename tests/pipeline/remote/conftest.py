@@ -26,7 +26,7 @@ from pipeline.stage import Outputs
 from pipeline.store import Artifact, Store
 
 LOOPBACK = "127.0.0.1"
-TEACHER_BYTES = 3_000_000
+TEACHER_BYTES = 6_000_000
 TIMEOUT_S = 90
 USER = pwd.getpwuid(os.geteuid()).pw_name
 

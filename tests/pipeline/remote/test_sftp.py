@@ -62,7 +62,7 @@ def test_a_lost_connection_is_taken_up_again(sshd, done, wire, fabric, stocked, 
     if verb == "pull":
         home = tmp_path / "home"
         shutil.copytree(stocked / "store", store)
-    cut = wire(sshd.port, limit=1_500_000, upwards=verb == "push", cut=True)
+    cut = wire(sshd.port, limit=4_500_000, upwards=verb == "push", cut=True)
     sshd.trust(cut.port)
     code, _, stderr = done(sshd.environment, verb, home, "--json", "--store", sshd.url(store, cut.port))
     assert code == 2 and cut.full.is_set() and "Traceback" not in stderr, stderr
@@ -73,7 +73,8 @@ def test_a_lost_connection_is_taken_up_again(sshd, done, wire, fabric, stocked, 
     assert code == 0, stderr
     teacher = next(row for row in json.loads(stdout) if row["reference"].startswith("teacher"))
     assert teacher["action"] == f"{verb}ed"
-    assert verb == "push" or 1_000_000 < teacher["bytes"] < 2_500_000
+    # What had arrived is not fetched again, but for the 2 MB that ssh lets wait unread.
+    assert verb == "push" or 1_400_000 < teacher["bytes"] < 5_000_000
     assert contents(store) == contents(stocked / "store")
     assert verb == "push" or contents(home / "store") == contents(stocked / "store")
 
