@@ -7,7 +7,7 @@ import ast
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import PathFinder
@@ -61,7 +61,7 @@ def closure(modules: Iterable[str], cache: StatCache) -> dict[str, Reached]:
     return found
 
 
-def chain(module: str, reached: dict[str, Reached]) -> tuple[str, ...]:
+def chain(module: str, reached: Mapping[str, Reached]) -> tuple[str, ...]:
     """How a closure came to a module: from where it starts, import by import."""
     links = [module]
     while (importer := reached[links[-1]].imported_by) is not None:

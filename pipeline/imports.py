@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from pipeline.errors import StoreError
 
@@ -42,7 +42,7 @@ def recorded(packages: Collection[str]) -> Iterator[set[str]]:
             found.add(module.__name__)
         return module
 
-    builtins.__import__, importlib.import_module = watched_statement, watched_module
+    builtins.__import__, importlib.import_module = cast(Any, watched_statement), watched_module
     try:
         yield found
     finally:

@@ -15,7 +15,8 @@ from typing import Any
 from pipeline.errors import StoreError
 from pipeline.graph import BY_NAME
 from pipeline.locks import is_held
-from pipeline.store import MANIFEST, Artifact, Store
+from pipeline.manifest import MANIFEST
+from pipeline.store import Artifact, Store
 
 REQUIRED = ("stage", "kind", "key", "digest", "created", "seconds", "components", "inputs", "summary", "files")
 """What every manifest says."""

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.durable import replace_text
 from pipeline.identity import sha256, sources_identity
 from pipeline.statcache import StatCache
-from pipeline.store import replace_text
 
 REMEMBERED = 32
 """Data sets, or states of them, whose digest is kept."""

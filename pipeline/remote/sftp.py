@@ -83,7 +83,7 @@ class KnownHostSFTP(SFTPFileSystem):  # type: ignore[misc]
 
     def home(self) -> str:
         """Folder in which a session of this user begins."""
-        return self.ftp.normalize(".")
+        return str(self.ftp.normalize("."))
 
     def close(self) -> None:
         """End the session."""
