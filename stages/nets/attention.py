@@ -15,7 +15,8 @@ def cells(map_NChw: Tensor) -> Tensor:
 
 def as_map(cells_NLC: Tensor, like: Tensor) -> Tensor:
     """N x (h w) x C to N x C x h x w, on the grid of `like`; channels_last."""
-    return cells_NLC.unflatten(1, tuple(like.shape[-2:])).permute(0, 3, 1, 2)
+    n, _, channels = cells_NLC.shape
+    return cells_NLC.reshape(n, *like.shape[-2:], channels).permute(0, 3, 1, 2)
 
 
 def attend(queries_NLD: Tensor, keys_NSD: Tensor, values_NSC: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
+from stages.nets.catalogue import CATALOGUE, build
 from stages.nets.preactivated import Basic, Bottleneck, basics
 from stages.nets.resnet_strided import StridedResNet
 from stages.nets.stdc import STDC, DenseConcatenation
@@ -49,3 +50,14 @@ def test_all_but_the_last_block_end_in_a_relu() -> None:
     for block in (Basic(4, 4), Bottleneck(4, 2)):
         torch.nn.init.constant_(block.layers[-1][1].bias, -1.0)
         assert block.eval()(torch.zeros(1, 4, 3, 3)).max() < 0
+
+
+@pytest.mark.parametrize("net_name", [name for name, entry in CATALOGUE.items() if entry.torchvision])
+def test_the_backbone_takes_the_weights_that_the_catalogue_names(net_name: str) -> None:
+    with torch.device("meta"):
+        theirs = get_model(CATALOGUE[net_name].torchvision, weights=None).state_dict()
+        ours = build(net_name, 19).backbone.state_dict()
+    fits = {key for key, value in ours.items() if key in theirs and theirs[key].shape == value.shape}
+    share = sum(ours[key].numel() for key in fits) / sum(value.numel() for value in ours.values())
+    # All but the deep stem and what reads it.
+    assert share == 1 if "resnet" not in net_name or "strided" in net_name or "refinenet" in net_name else share > 0.97
