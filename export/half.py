@@ -1,5 +1,7 @@
 """The fp16 form: a graph computed in half precision, but for what would overflow there."""
 
+import math
+from collections import Counter
 from collections.abc import Collection
 
 import onnx
@@ -12,6 +14,8 @@ from export.calibration import Ranges
 LARGEST = 65504.0
 HEADROOM = 8.0
 """Factor by which a tensor may exceed what calibration saw before it would overflow."""
+SMALL = 64
+"""Values of a constant that nodes are given copies of."""
 BLOCKED = (*DEFAULT_OP_BLOCK_LIST, "Softmax", "ArgMax")
 """Kept in fp32: what needs the digits, and what has no fp16 in some runtime."""
 
@@ -29,13 +33,32 @@ def to_half(model: onnx.ModelProto, ranges: Ranges) -> tuple[onnx.ModelProto, li
     kept = overflowing(model, ranges)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    unshare(copy)
     half = convert_float_to_float16(copy, keep_io_types=True, op_block_list=list(BLOCKED), node_block_list=kept)
     join_kept(half, {node.name for node in model.graph.node})
     # The converter puts its casts at the end of the graph.
     sorted_half = ONNXModel(half)
     sorted_half.topological_sort()
-    onnx.checker.check_model(sorted_half.model, full_check=True)
-    return sorted_half.model, kept
+    # It leaves types behind that no longer hold, of tensors whose own node says another.
+    del sorted_half.model.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(sorted_half.model, check_type=True)
+    onnx.checker.check_model(inferred, full_check=True)
+    return inferred, kept
+
+
+def unshare(model: onnx.ModelProto) -> None:
+    """Give every node that reads a small constant its own: the converter names its cast after the constant alone."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers: Counter[str] = Counter()
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name not in constants or math.prod(constants[name].dims) > SMALL:
+                continue
+            readers[name] += 1
+            if readers[name] > 1:
+                own = model.graph.initializer.add()
+                own.CopyFrom(constants[name])
+                own.name = node.input[position] = f"{name}.{readers[name]}"
 
 
 def join_kept(model: onnx.ModelProto, original: Collection[str]) -> None:

@@ -20,6 +20,8 @@ def accept(planner: Planner, status: Status, reason: str) -> Artifact:
 
     StoreError where the stage is not stale, or stale for more than its code.
     """
+    if not reason.strip():
+        raise StoreError("give a reason: it is all that later readers will know")
     refuse_unless_stale(status)
     last, key = status.last, status.key
     assert last is not None and key is not None
@@ -51,6 +53,8 @@ def refuse_unless_stale(status: Status) -> None:
     """StoreError that says why there is nothing to accept."""
     if status.error:
         raise status.error
+    if status.state is State.STALE and status.key is None:
+        raise StoreError(f"{status.stage.name} {status.reasons[0]}: accept or run that first")
     if status.state is not State.STALE or status.key is None:
         why = "; ".join(status.reasons) or "nothing changed"
         raise StoreError(f"{status.stage.name} is {status.state}, not stale: {why}; there is nothing to accept")

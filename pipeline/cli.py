@@ -8,7 +8,7 @@ from types import MappingProxyType
 import click
 
 from pipeline.disk import as_full
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StoreError
 from pipeline.signals import Terminated, stop_on_sigterm
 from pipeline.verbs.options import say
 
@@ -79,13 +79,18 @@ def main() -> int:
     except PipelineError as error:
         return failed(error)
     except OSError as error:
-        full = as_full(error, Path.cwd())
-        if full is None:
-            raise
+        told = as_full(error, Path.cwd()) or unusable(error)
         for note in getattr(error, "__notes__", ()):
-            full.add_note(note)
-        return failed(full)
+            told.add_note(note)
+        return failed(told)
     return code if isinstance(code, int) else 0
+
+
+def unusable(error: OSError) -> PipelineError:
+    """What the system refused, in one line: a folder that cannot be made, a file that cannot be written."""
+    if error.filename is None or error.strerror is None:
+        raise error
+    return StoreError(f"{error.filename}: {error.strerror}: give another path, or see to its permissions")
 
 
 def failed(error: PipelineError) -> int:

@@ -55,6 +55,8 @@ def leaves(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]
     """(dotted name, old, new) of every leaf in which two values differ."""
     if old == new:
         return
+    # A table that came or went as a whole is named by what is in it.
+    old, new = ({} if a is None and isinstance(b, Mapping) else a for a, b in ((old, new), (new, old)))
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         yield where, old, new
         return

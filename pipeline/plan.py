@@ -96,6 +96,7 @@ class Planner:
         self.facts = facts
         self.modules = {stage.name: stage.load() for stage in STAGES}
         self.needs = {name: tuple(module.needs(recipe.configs[name])) for name, module in self.modules.items()}
+        self.rehearsed = False
         self.code_cache = StatCache(store.home / "cache" / "code.json")
         self.file_cache = StatCache(store.home / "cache" / "files.json")
         self.source_cache = SourceCache(store.home / "cache")
@@ -106,6 +107,14 @@ class Planner:
             config = self.recipe.configs[name]
             self.modules[name].code(config)
             config_identity(config, self.file_cache, BY_NAME[name].kind)
+
+    def rehearse(self, stages: Collection[str]) -> None:
+        """Let these stages say what will go wrong, once, before the first of them spends hours."""
+        for stage in STAGES:
+            hook = getattr(self.modules[stage.name], "rehearse", None)
+            if hook and stage.name in stages and not self.rehearsed:
+                hook(self.recipe.configs[stage.name], self.recipe.configs)
+        self.rehearsed = True
 
     def statuses(self) -> dict[str, Status]:
         """Status of every stage, in order."""
@@ -175,7 +184,9 @@ class Planner:
         if faults:
             why = (told(faults), restore(found.stage.name, folder))
             return replace(found, state=State.CORRUPT, reasons=why, broken=folder)
-        return replace(found, state=State.CURRENT, reasons=by, artifact=self.store.at(folder), last=None)
+        artifact = self.store.at(folder)
+        withheld = tuple(f"withheld: {failure}" for failure in artifact.manifest.get("failures", ()))
+        return replace(found, state=State.CURRENT, reasons=(*by, *withheld), artifact=artifact, last=None)
 
     def begun(self, found: Status) -> Status | None:
         """Status of a stage of which an attempt was begun and not brought to its end."""
@@ -191,10 +202,11 @@ class Planner:
 
     def without_sources(self, found: Status, components: Mapping[str, Any], absent: PipelineError) -> Status:
         """Status of a stage whose source files are not on this machine: what was made from them stands."""
-        alike = (a for a in self.candidates(found) if equal_but_for_sources(a.manifest["components"], components))
-        artifact = next(alike, None)
-        if artifact is None:
+        alike = [a for a in self.candidates(found) if equal_but_for_sources(a.manifest["components"], components)]
+        # Which of several data sets was meant, nobody can tell but the one that this recipe used last.
+        if len({a.digest for a in alike}) != 1 and not (alike and found.last in alike):
             return replace(found, reasons=(str(absent),), error=absent)
+        artifact = alike[0]
         found = replace(found, components=artifact.manifest["components"], key=artifact.key)
         made = self.made(found, artifact.folder)
         assert made is not None

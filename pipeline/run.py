@@ -71,6 +71,8 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
             status = planner.status(stage, statuses)
             refuse_corrupt(status, selection)
             if stage.name in selection.selected:
+                if will_run(status, stage.name in selection.forced):
+                    planner.rehearse(selection.selected)
                 row = settle(planner, status, statuses, stage.name in selection.forced, say)
                 rows.append(row)
                 status = row.status
@@ -78,6 +80,11 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
     finally:
         planner.save_caches()
     return rows
+
+
+def will_run(status: Status, forced: bool) -> bool:
+    """Whether a stage is about to be made."""
+    return status.error is None and status.key is not None and (forced or status.state not in SETTLED)
 
 
 def dry_run(planner: Planner, selection: Selection) -> list[Row]:

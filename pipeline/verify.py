@@ -85,7 +85,11 @@ def told(faults: Sequence[Fault]) -> str:
 
 def restore(stage: str, folder: Path) -> str:
     """What to do about the corrupt artifact of a stage."""
-    return f"restore it: pull {folder.parts[-3]}@{folder.name[:SHOWN]}, or make it again: run --force {stage}"
+    reference = f"{folder.parts[-3]}@{folder.name[:SHOWN]}"
+    return (
+        f"restore it: python -m pipeline pull {reference} --store URL, "
+        f"or make it again: python -m pipeline run --force {stage}"
+    )
 
 
 def stage_of(folder: Path) -> str:

@@ -88,6 +88,19 @@ def choices(config: Config) -> dict[str, Any]:
     return {"net": choice(config.student.net), "terms": methods.choice(terms_of(config))}
 
 
+def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
+    """RecipeError for a tap that student or teacher lack, before the teacher is trained for it."""
+    from stages.training.rehearsal import check_taps
+
+    terms = terms_of(config)
+    taps = [(f"distill.terms.{name}.tap", term.tap) for name, term in terms.items()]
+    check_taps("student", config.student, taps)
+    teacher = configs["teacher"]
+    if needs_teacher(terms) and isinstance(teacher, NetConfig):
+        compared = [(where, tap) for where, tap in taps if needs_teacher({where: terms[where.split(".")[2]]})]
+        check_taps("teacher", teacher, compared)
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pipeline.errors import DataError
@@ -99,6 +98,9 @@ def near_boundary(labels_HW: np.ndarray, width: int) -> np.ndarray:
 
     All classes at once: a pixel is inside its class where the largest and the smallest id around it are its own.
     """
+    # Here and not above: on a board scores need no OpenCV.
+    import cv2
+
     around = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
     near_HW: np.ndarray = cv2.dilate(labels_HW, around) != cv2.erode(labels_HW, around)
     near_HW[:width] = near_HW[-width:] = True

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.errors import DataError, TrainingError
-from pipeline.stage import Context, Outputs
+from pipeline.stage import Context, Outputs, StageConfig
 from stages.training.config import OptimiserConfig, Split
 
 VERSION = 1
@@ -45,6 +45,16 @@ def needs(config: Config) -> tuple[str, ...]:
 def code(config: Config) -> tuple[str, ...]:
     """Nothing that the config chooses: the teacher's module is part of the teacher's artifact."""
     return ()
+
+
+def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
+    """RecipeError for a tap that the teacher lacks, before it is trained."""
+    from stages.nets.config import NetConfig
+    from stages.training.rehearsal import check_taps
+
+    teacher = configs["teacher"]
+    if isinstance(teacher, NetConfig):
+        check_taps("teacher", teacher, [("position.tap", config.tap)])
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

@@ -111,7 +111,7 @@ def artifacts(inventory: Inventory) -> Finding:
 def unreadable(inventory: Inventory) -> Iterator[Finding]:
     """Artifacts whose manifest is no good."""
     for folder, why in inventory.unreadable.items():
-        yield Finding("artifact", Level.WARNING, f"{folder}: {why}", f"delete {folder}, then run its stage again")
+        yield Finding("artifact", Level.WARNING, f"{folder}: {why}", "see python -m pipeline verify --all")
 
 
 def pointers(inventory: Inventory) -> Finding:

@@ -74,6 +74,8 @@ def push_one(artifact: Artifact, store: Store, remote: Remote, how: How) -> Tran
     began = time.perf_counter()
     held = remote.holds(kind, key, digest)
     upload.check_whole(artifact, store.home)
+    if held:
+        refuse_damaged(artifact, remote)
     missing = {} if held else upload.missing_files(artifact, remote)
     size = sum(missing.values())
     if how.dry:
@@ -85,6 +87,19 @@ def push_one(artifact: Artifact, store: Store, remote: Remote, how: How) -> Tran
         in_use = digest
     note = "" if in_use == digest else f"{kind}@{in_use[:SHOWN]} stays current there under the same key"
     return Transfer(reference, "pushed" if sent else "already there", size, time.perf_counter() - began, note)
+
+
+def refuse_damaged(artifact: Artifact, remote: Remote) -> None:
+    """RemoteError where the remote artifact's files do not have the sizes that they have here."""
+    kind, key, digest = artifact.manifest["kind"], artifact.key, artifact.digest
+    there = remote.sizes(remote.folder(kind, key, digest))
+    for name, file in artifact.manifest["files"].items():
+        if not file["volatile"] and there.get(name) != file["bytes"]:
+            found = f"has {there[name]:,} bytes, not {file['bytes']:,}" if name in there else "is missing"
+            raise RemoteError(
+                f"{remote.url}: {kind}@{digest[:SHOWN]} is damaged there: {name} {found}: "
+                f"delete {remote.folder(kind, key, digest)} there and push again"
+            )
 
 
 def pull(planner: Planner, remote: Remote, references: Sequence[str], how: How, say: Say) -> Iterator[Transfer]:

@@ -122,7 +122,7 @@ def missing_package(url: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise RemoteError(f"{url}: {error}; pip install 'idd-pipeline[{extra}]'") from error
+        raise RemoteError(f"{url}: {error}; pip install -e '.[{extra}]'") from error
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class SweepFolder:
         changed = [name for name in identity if identity[name] != before.get(name)]
         if changed:
             raise RecipeError(
-                f"sweep {self.name} exists with another {', '.join(changed)}: give --name for a new one, "
+                f"sweep {self.name} exists and differs in its {', '.join(changed)}: give --name for a new one, "
                 f"or delete {self.path}"
             )
 

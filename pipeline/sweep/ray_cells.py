@@ -78,7 +78,7 @@ def start(address: str) -> Any:
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise PipelineError("--ray needs Ray: pip install 'idd-pipeline[ray]'") from error
+        raise PipelineError("--ray needs Ray: pip install -e '.[ray]'") from error
     check_listens(address)
     paths = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}

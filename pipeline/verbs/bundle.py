@@ -7,7 +7,7 @@ import click
 
 from pipeline.errors import StoreError
 from pipeline.plan import MADE
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 WRITER = "export.bundle"
 
@@ -22,7 +22,7 @@ def command(out: Path, triton: bool, recipe: str, settings: tuple[str, ...], hom
     missing = [name for name in ("data", "export.onnx") if statuses[name].state not in MADE]
     if missing:
         why = "; ".join(f"{name} is {statuses[name].state}" for name in missing)
-        raise StoreError(f"nothing to bundle: {why}: python -m pipeline run --recipe {recipe} --until export")
+        raise StoreError(f"nothing to bundle: {why}: see status, and run --until export with the same options")
     found = {name: statuses[name].artifact for name in ("data", "distill", "export.onnx")}
     provenance = {name: {"key": a.key, "digest": a.digest} for name, a in found.items() if a}
     exported, data = found["export.onnx"], found["data"]
@@ -31,6 +31,8 @@ def command(out: Path, triton: bool, recipe: str, settings: tuple[str, ...], hom
     if as_json:
         print_json({"folder": str(out), **manifest})
         return
+    for failure in exported.manifest.get("failures", ()):
+        say(f"not in the bundle: {failure}")
     megabytes = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
-    click.echo(f"{out}: {len(manifest['files'])} files, {megabytes:.1f} MB, {len(manifest['forms'])} ONNX forms")
-    click.echo(f"copy it to the board and run there: cd {out.name} && python build_engine.py && python benchmark.py")
+    click.echo(f"{out}: {len(manifest['files'])} files, {megabytes:.1f} MB, {len(manifest['forms'])} ONNX files")
+    click.echo(f"copy it to the board and run there: cd {out.name} && python3 build_engine.py && python3 benchmark.py")

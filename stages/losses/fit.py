@@ -28,7 +28,7 @@ def check_grids(name: str, tap: str, student: MapShape, teacher: MapShape) -> No
     if tap != LOGITS and max(abs(student.h - teacher.h), abs(student.w - teacher.w)) > GRID_ROUNDING:
         raise TrainingError(
             f"term {name}: the student's map is {student.grid}, the teacher's {teacher.grid}: "
-            "choose taps of one output stride"
+            "choose taps of one output stride, or resize the student's with distill.student.tap_stride"
         )
 
 

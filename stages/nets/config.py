@@ -28,7 +28,7 @@ class NetConfig(StageConfig):
     """Further maps for the loss terms: tap name to the path of the module that gives it, e.g.
     `{ backbone = "encoder.layer4" }`."""
     tap_stride: int | None = Field(None, ge=1)
-    """Resizes these maps, and those that a term names by path, to one cell for so many pixels; absent: as they are."""
+    """Resizes every map that a term reads, but logits, to one cell for so many pixels; absent: as they are."""
     weights: Annotated[Published | Path | None, BeforeValidator(none_if_said), Mark.CONTENT] = None
     """safetensors file; `torchvision` for the backbone's ImageNet weights, or `torchvision:ENUM`, e.g.
     `torchvision:ResNet18_Weights.IMAGENET1K_V1`, downloaded by torchvision; absent or `none` for a random start."""

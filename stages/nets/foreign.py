@@ -72,7 +72,7 @@ def smp_names() -> list[str]:
     """The architectures of segmentation_models_pytorch."""
     folder = folder_of(SMP_PACKAGE)
     if folder is None:
-        raise NetworkError(f"{SMP_PACKAGE} is not installed: pip install 'idd-pipeline[smp]'")
+        raise NetworkError(f"{SMP_PACKAGE} is not installed: pip install -e '.[smp]'")
     return imported_from(folder / "__init__.py", "decoders")
 
 

@@ -35,25 +35,33 @@ class Tap:
         """The map, at the tap's stride where it has one; the tap is empty again."""
         map_NChw: Tensor = self.map
         self.map = None
-        if self.stride is None:
-            return map_NChw
-        size = [math.ceil(length / self.stride) for length in images_NCHW.shape[-2:]]
-        if list(map_NChw.shape[-2:]) == size:
-            return map_NChw
-        return F.interpolate(map_NChw, size=size, mode="bilinear", align_corners=True)
+        return at_stride(map_NChw, images_NCHW, self.stride)
+
+
+def at_stride(map_NChw: Tensor, images_NCHW: Tensor, stride: int | None) -> Tensor:
+    """The map at one cell for `stride` pixels of the images; as it is where that is None."""
+    if stride is None:
+        return map_NChw
+    size = [math.ceil(length / stride) for length in images_NCHW.shape[-2:]]
+    if list(map_NChw.shape[-2:]) == size:
+        return map_NChw
+    return F.interpolate(map_NChw, size=size, mode="bilinear", align_corners=True)
 
 
 def add_taps(net: nn.Module, spec: NetSpec, wanted: Iterable[str], size_px: tuple[int, int]) -> None:
     """Make every tap of `wanted` one of the network's outputs, and enter its width into `tap_channels`.
 
     A name is one of the network's own taps, one of `spec.taps`, or the path of a module. Widths are found by one
-    forward of an image of `size_px` (height, width). NetworkError for a path that does not exist, with the nearest
+    forward of an image of `size_px` (height, width). `spec.tap_stride` resizes them, the network's own taps as well,
+    but never `logits` and `aux`. NetworkError for a path that does not exist, with the nearest
     that do, and for a module that does not give one map N x C x h x w.
     """
     widths: dict[str, int] = net.tap_channels  # type: ignore[assignment]
     own = {name for name in (*widths, "aux") if name not in spec.taps}
-    taps = [Tap(name, spec.taps.get(name, name), spec.tap_stride) for name in dict.fromkeys(wanted) if name not in own]
-    if not taps:
+    names = dict.fromkeys(wanted)
+    resized = [name for name in names if name in own - {"logits", "aux"}] if spec.tap_stride else []
+    taps = [Tap(name, spec.taps.get(name, name), spec.tap_stride) for name in names if name not in own]
+    if not taps and not resized:
         return
     modules = own_modules(net)
     for tap in taps:
@@ -64,7 +72,8 @@ def add_taps(net: nn.Module, spec: NetSpec, wanted: Iterable[str], size_px: tupl
     net.tap_channels = widths | {tap.name: width(spec, tap) for tap in taps}  # type: ignore[assignment]
 
     def with_taps(module: nn.Module, inputs: tuple[Tensor], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return outputs | {tap.name: tap.take(inputs[0]) for tap in taps}
+        own_maps = {name: at_stride(outputs[name], inputs[0], spec.tap_stride) for name in resized}
+        return outputs | own_maps | {tap.name: tap.take(inputs[0]) for tap in taps}
 
     net.register_forward_hook(with_taps)
 

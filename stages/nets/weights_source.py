@@ -31,7 +31,10 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         return path.name, load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {path} as safetensors: {error}; check the path and the format") from None
+        raise WeightsError(
+            f"cannot read {path} as safetensors: {error}; a checkpoint of torch comes in by "
+            f"python -m pipeline import-weights {path} OUT.safetensors"
+        ) from None
 
 
 def _downloaded(weights: Any) -> tuple[str, dict[str, Tensor]]:

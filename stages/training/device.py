@@ -43,7 +43,7 @@ def start_fabric(precision: str, device: str, seed: int) -> Fabric:
     # Fabric announces its precision on stderr; the stage's own log says it.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("an NVIDIA driver is here but torch sees no GPU: run with --device cpu, or mend CUDA")
+        raise TrainingError("torch sees no GPU: run with --device cpu, or see python -m pipeline doctor")
     resolved = resolve_precision(precision, device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -94,8 +94,8 @@ def finite_values(terms: Mapping[str, Tensor], iteration: int, title: str) -> di
     broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise TrainingError(
-            f"{title}: {', '.join(broken)} is not finite at iteration {iteration}: "
-            "lower lr or the term's weight; the last checkpoint is kept"
+            f"{title}: not finite at iteration {iteration}: {', '.join(broken)}: lower lr or the "
+            "term's weight; nothing that is not finite was kept as a checkpoint"
         )
     return values
 
@@ -107,5 +107,5 @@ def check_weights(learners: Mapping[str, Learner], iteration: int, title: str) -
             if not parameter.isfinite().all():
                 raise TrainingError(
                     f"{title}: {name} is not finite after iteration {iteration}, although every term was: "
-                    "lower lr; the last checkpoint is kept"
+                    "lower lr; no checkpoint was written over a good one"
                 )

@@ -174,7 +174,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     if program is None or shutil.which("ssh-keygen") is None:
         pytest.skip("no sshd here: apt-get install openssh-server")
     if find_spec("paramiko") is None:
-        pytest.skip("no paramiko here: pip install 'idd-pipeline[sftp]'")
+        pytest.skip("no paramiko here: pip install -e '.[sftp]'")
     if os.geteuid() == 0:
         # Where sshd is started by root it wants this folder, which its service would make.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -237,7 +237,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """moto's server: the S3 API over HTTP, in memory."""
     for package in ("moto", "flask", "s3fs"):
         if find_spec(package) is None:
-            pytest.skip(f"no {package} here: pip install 'idd-pipeline[test]'")
+            pytest.skip(f"no {package} here: pip install -e '.[test]'")
     port = free_port()
     command: list[str | Path] = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
     with serving(command, port, tmp_path_factory.mktemp("s3") / "log"):
