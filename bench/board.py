@@ -22,7 +22,7 @@ from bench.environment import describe
 from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
-from export.deploy.evaluate import ACCURACY
+from export.deploy.evaluate import ACCURACY, read_accuracy
 from export.deploy.infer import segment
 from export.deploy.manifest import MANIFEST, Bundle, sha256
 from export.deploy.pictures import read
@@ -62,6 +62,8 @@ def main(folder: Path) -> int:
 
 def run(bundle: Bundle, options: argparse.Namespace) -> int:
     """Measure, write the report, and print where it lies as one JSON document."""
+    if not options.out.resolve().parent.is_dir():
+        raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)
     found = files(bundle, options)
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
@@ -139,8 +141,7 @@ def described(
     bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None]
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
-    path = bundle.folder / ACCURACY
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = read_accuracy(bundle.folder / ACCURACY)
     table = []
     for each, pair in zip(found, zip(rows[::2], rows[1::2], strict=True), strict=True):
         digest = sha256(each.path)

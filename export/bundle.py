@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from export.bundle_readme import readme
-from export.deploy.manifest import MANIFEST, SCHEMA_VERSION
+from export.deploy.manifest import MANIFEST, SCHEMA_VERSION, SEAL, seal_of
 from export.extras import write_triton
 from export.golden import golden_labels, min_agreement, render_golden
 from export.sidecar import read_sidecar, sha256
@@ -48,10 +48,19 @@ PROGRAMS = {
 """Program at the top of a bundle to the module that holds its `main`."""
 PROGRAM = '''"""{doc}"""
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+LISTED = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))["files"]
+# Before anything of lib/ is imported: what is not as it was made is not run.
+for path in sorted((FOLDER / "lib").rglob("*.py")):
+    name = path.relative_to(FOLDER).as_posix()
+    if hashlib.sha256(path.read_bytes()).hexdigest() != LISTED.get(name, {{}}).get("sha256"):
+        print(f"error: {{name}} is not a file that the bundle was made with: copy it again", file=sys.stderr)
+        sys.exit(2)
 sys.path.insert(0, str(FOLDER / "lib"))
 
 from {module} import main  # noqa: E402
@@ -78,6 +87,7 @@ def write_bundle(exported: Path, data: Path, out: Path, triton: bool, provenance
             write_triton(part, manifest)
         (part / "README.md").write_text(readme(manifest), encoding="utf-8")
         manifest["files"] = listing(part)
+        manifest[SEAL] = seal_of(manifest)
         (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():

@@ -77,8 +77,12 @@ def say(line: str) -> None:
 def program(run: Callable[[Bundle, argparse.Namespace], int], folder: Path, parser: argparse.ArgumentParser) -> int:
     """Run a board's program on the bundle that it lies in: exit code 2 and one line for a user's error."""
     options = parser.parse_args()
+    if getattr(options, "threads", None) is not None and options.threads < 1:
+        parser.error("--threads must be 1 or more")
     try:
         return run(read_bundle(folder), options)
     except PipelineError as error:
         say(f"error: {error}")
-        return 2
+    except OSError as error:
+        say(f"error: {error.filename}: {error.strerror}: give another path, or see to its permissions")
+    return 2

@@ -14,7 +14,7 @@ from export.deploy.choose import add_options, choose, open_runtime, program, say
 from export.deploy.infer import segment
 from export.deploy.manifest import Bundle, sha256
 from export.deploy.pictures import picture_files, read
-from pipeline.errors import DataError
+from pipeline.errors import DataError, StoreError
 from stages.metrics import Confusion
 
 ACCURACY = "accuracy.json"
@@ -32,6 +32,7 @@ def main(folder: Path) -> int:
 def run(bundle: Bundle, options: argparse.Namespace) -> int:
     """Score, keep the figures in accuracy.json under the file's digest, and print them as one JSON document."""
     runtime_name, path = choose(bundle, options.runtime, options.form)
+    read_accuracy(bundle.folder / ACCURACY)
     pairs = pair_up(options.images, options.labels)
     confusion = Confusion(len(bundle.classes))
     label_map = np.array(bundle.manifest["label_map"], dtype=np.uint8)
@@ -47,7 +48,14 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
                 say(f"{number} of {len(pairs)}")
         used = runtime.name
     scores = confusion.scores([row["name"] for row in bundle.classes])
-    found = {"file": path.name, "sha256": sha256(path), "runtime": used, "images": len(pairs), **scores}
+    found = {
+        "file": path.name,
+        "sha256": sha256(path),
+        "runtime": used,
+        "images": len(pairs),
+        "folder": str(options.images),
+        **scores,
+    }
     keep(bundle.folder / ACCURACY, found)
     print(json.dumps(found))
     return 0
@@ -78,8 +86,17 @@ def read_ids(path: Path) -> np.ndarray:
     return values
 
 
+def read_accuracy(path: Path) -> dict[str, Any]:
+    """What accuracy.json holds; StoreError where it cannot be read."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise StoreError(f"{path} is no JSON: delete it and score again") from error
+    return known
+
+
 def keep(path: Path, found: dict[str, Any]) -> None:
     """Add the figures to accuracy.json, which holds one entry a file's digest."""
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = read_accuracy(path)
     known[found["sha256"]] = found
     path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

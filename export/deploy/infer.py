@@ -33,9 +33,15 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     """Segment every frame; prints the share of each class as the last line, one JSON document."""
     if not (options.overlay or options.labels):
         raise DataError("nothing to write: give --overlay OUT or --labels OUT")
+    if not options.source.exists():
+        raise DataError(f"no picture, folder or video {options.source}")
     counts, images = np.zeros(256, dtype=np.int64), 0
     with opened(bundle, options) as runtime:
+        written: set[str] = set()
         for name, image_HWC in frames(options.source):
+            if name in written:
+                raise DataError(f"two pictures would both become {name}.png: rename one")
+            written.add(name)
             labels_HW = segment(runtime, image_HWC, bundle.preprocess)
             write(bundle, name, image_HWC, labels_HW, options)
             counts += np.bincount(labels_HW.ravel(), minlength=256)

@@ -17,6 +17,7 @@ from stages.preprocess import Preprocess
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
+SEAL = "manifest_sha256"
 CHUNK_BYTES = 1 << 20
 
 
@@ -69,12 +70,20 @@ def read_bundle(folder: Path) -> Bundle:
     if manifest.get("schema_version") != SCHEMA_VERSION:
         found = manifest.get("schema_version")
         raise StoreError(f"{path} has schema_version {found}, these programs read {SCHEMA_VERSION}: use its own ones")
+    if manifest.get(SEAL) != seal_of(manifest):
+        raise StoreError(f"{path} was changed after the bundle was made: copy it again")
     for name, described in manifest["files"].items():
         if not (folder / name).is_file():
             raise StoreError(f"{name} is missing from the bundle: copy it again")
         if sha256(folder / name) != described["sha256"]:
             raise StoreError(f"{name} is not the file that the bundle was made with: copy it again")
     return Bundle(folder, manifest)
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """sha256 over everything else that a manifest says: a changed byte in it shows."""
+    plain = {name: value for name, value in manifest.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

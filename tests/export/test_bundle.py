@@ -19,6 +19,8 @@ from stages.preprocess import Preprocess, fit, read_image
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {"numpy", "PIL", "cv2", "onnxruntime", "tensorrt", "pycuda", "pipeline", "stages", "export", "bench"}
 """What the programs may import beside Python's own modules."""
+ABSENT = ("torch", "onnx", "pydantic", "click", "rich", "safetensors", "matplotlib")
+"""What a board does not have."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,8 @@ def run(bundle: Path, program: str, *arguments: object) -> subprocess.CompletedP
         "import runpy, sys\n"
         f"sys.path[:] = [p for p in sys.path if p not in ('', {str(ROOT)!r})]\n"
         "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
-        "for name in ('torch', 'onnx', 'pydantic', 'click', 'rich', 'safetensors'): sys.modules[name] = None\n"
+        f"for name in {[*ABSENT, *([] if arguments and str(arguments[0]).endswith('.avi') else ['cv2'])]!r}:\n"
+        "    sys.modules[name] = None\n"
         f"sys.argv = {[program, *map(str, arguments)]!r}\n"
         f"runpy.run_path({str(bundle / program)!r}, run_name='__main__')\n"
     )
@@ -193,3 +196,14 @@ def test_the_golden_labels_are_those_of_fp32(made: Path) -> None:
     tolerances = {e["form"]: e["golden_min_agreement"] for e in manifest["forms"]}
     assert tolerances["fp32"] == 0.998 and 0.5 < tolerances["int8-cpu"] < 0.95 + 1e-9
     assert set(manifest["files"]) >= {"golden/image.png", "golden/labels.png", "README.md", "build_engine.py"}
+
+
+def test_a_file_among_the_sources_that_does_not_belong_there_is_not_run(bundle: Path) -> None:
+    (bundle / "lib" / "json.py").write_text("raise SystemExit('run')\n")
+    assert_one_line(run(bundle, "benchmark.py"), "lib/json.py", "copy it again")
+
+
+def test_a_changed_manifest_is_noticed(bundle: Path) -> None:
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace('"fp16"', '"fp32"'))
+    assert_one_line(run(bundle, "benchmark.py"), "manifest.json", "was changed")
