@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.errors import StoreError
+from pipeline.errors import CorruptError, StoreError
 from pipeline.nearest import nearest
 from pipeline.references import pointers
 from pipeline.store import Artifact, Store
@@ -25,7 +25,7 @@ def tag_path(store: Store, name: str) -> Path:
 def set_tag(store: Store, name: str, artifact: Artifact) -> Artifact | None:
     """Point a tag to an artifact; returns what it pointed to before."""
     path = tag_path(store, name)
-    before = store.pointed(path)
+    before = named(store, path)
     store.point(path, artifact)
     return before
 
@@ -41,4 +41,12 @@ def delete_tag(store: Store, name: str) -> None:
 
 def tagged(store: Store) -> dict[str, Artifact | None]:
     """Every tag and its artifact, None where that is gone."""
-    return {name: store.pointed(path) for name, path in pointers(store.home / "tags").items()}
+    return {name: named(store, path) for name, path in pointers(store.home / "tags").items()}
+
+
+def named(store: Store, path: Path) -> Artifact | None:
+    """What a tag's file points to; None where it is gone, or corrupt beyond reading."""
+    try:
+        return store.pointed(path)
+    except CorruptError:
+        return None
