@@ -1,7 +1,5 @@
 """The fp16 form: a graph computed in half precision, but for what would overflow there."""
 
-import math
-from collections import Counter
 from collections.abc import Collection
 
 import onnx
@@ -14,8 +12,6 @@ from export.calibration import Ranges
 LARGEST = 65504.0
 HEADROOM = 8.0
 """Factor by which a tensor may exceed what calibration saw before it would overflow."""
-SMALL = 64
-"""Values of a constant that nodes are given copies of."""
 BLOCKED = (*DEFAULT_OP_BLOCK_LIST, "Softmax", "ArgMax")
 """Kept in fp32: what needs the digits, and what has no fp16 in some runtime."""
 
@@ -33,8 +29,8 @@ def to_half(model: onnx.ModelProto, ranges: Ranges) -> tuple[onnx.ModelProto, li
     kept = overflowing(model, ranges)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    unshare(copy)
     half = convert_float_to_float16(copy, keep_io_types=True, op_block_list=list(BLOCKED), node_block_list=kept)
+    drop_repeated(half)
     join_kept(half, {node.name for node in model.graph.node})
     # The converter puts its casts at the end of the graph.
     sorted_half = ONNXModel(half)
@@ -46,19 +42,12 @@ def to_half(model: onnx.ModelProto, ranges: Ranges) -> tuple[onnx.ModelProto, li
     return inferred, kept
 
 
-def unshare(model: onnx.ModelProto) -> None:
-    """Give every node that reads a small constant its own: the converter names its cast after the constant alone."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    readers: Counter[str] = Counter()
-    for node in model.graph.node:
-        for position, name in enumerate(node.input):
-            if name not in constants or math.prod(constants[name].dims) > SMALL:
-                continue
-            readers[name] += 1
-            if readers[name] > 1:
-                own = model.graph.initializer.add()
-                own.CopyFrom(constants[name])
-                own.name = node.input[position] = f"{name}.{readers[name]}"
+def drop_repeated(model: onnx.ModelProto) -> None:
+    """Keep one of the casts that the converter adds for each fp32 reader of a tensor or constant, all of one name."""
+    nodes = {tuple(node.output): node for node in reversed(model.graph.node)}
+    once = [node for node in model.graph.node if nodes[tuple(node.output)] is node]
+    del model.graph.node[:]
+    model.graph.node.extend(once)
 
 
 def join_kept(model: onnx.ModelProto, original: Collection[str]) -> None:

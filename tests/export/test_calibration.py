@@ -80,6 +80,19 @@ def test_what_would_overflow_half_precision_stays_in_fp32() -> None:
     assert values(blind, white) == np.inf
 
 
+def test_nodes_kept_in_fp32_may_read_one_tensor_and_one_constant() -> None:
+    model = doubling()
+    model.graph.node[2].input[1] = "left"
+    for name in ("left", "right"):
+        model.graph.node.append(helper.make_node("Mul", ["doubled", "two"], [name], name=name))
+    model.graph.node[2].input[0] = "right"
+    model.graph.node.append(model.graph.node.pop(2))
+    ranges = Ranges("minmax", 1, "0" * 64, {name: (0.0, 60_000.0) for name in ("left", "right", "logits")})
+    half, kept = to_half(model, ranges)
+    assert kept == ["left", "right", "add"]
+    assert values(half, picture(255)) == 255 * 8
+
+
 def values(model: onnx.ModelProto, image: np.ndarray) -> float:
     """The one value that a model makes of an image of one colour, every operator computed in its own precision.
 
