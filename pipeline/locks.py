@@ -90,6 +90,8 @@ def held_if_free(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
+        # Whoever it tells of was killed.
+        record_path(path).unlink(missing_ok=True)
         yield True
     finally:
         lock.release()

@@ -105,6 +105,8 @@ def test_a_killed_holder_frees_the_lock_though_what_it_forked_lives(path: Path) 
         process.wait()
         os.kill(worker, 0)
         assert not is_held(path) and holder(path) is None
+        with held_if_free(path) as free:
+            assert free and not record_path(path).exists()
         began = time.monotonic()
         with held(path, unexpected):
             assert time.monotonic() - began < 2
