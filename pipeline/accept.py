@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.manifest import MANIFEST, describe_files, digest_of
+from pipeline.manifest import MANIFEST
 from pipeline.plan import Planner, State, Status
 from pipeline.store import Artifact
+from pipeline.verify import check, told
 
 ACCEPTABLE = ("code", "stage", "schema")
 """Components whose change may leave the result as it was; any other says that the result is another one."""
@@ -31,6 +32,9 @@ def accept(planner: Planner, status: Status, reason: str) -> Artifact:
             f"{status.stage.name}: {wrong[0].text()}: only a change of code can be accepted, this one changes "
             f"what is made: run the stage"
         )
+    faults = check(planner.store.home, last.folder, rehash=True)
+    if faults:
+        raise StoreError(f"{last.folder} is corrupt: {told(faults)}: see python -m pipeline verify --all")
     work = planner.store.new_work_folder()
     link_files(last, work)
     record = {
@@ -41,9 +45,6 @@ def accept(planner: Planner, status: Status, reason: str) -> Artifact:
     }
     manifest = {**last.manifest, "key": key, "components": dict(status.components), "accepted": record}
     volatile = {name for name, file in last.manifest["files"].items() if file["volatile"]}
-    if digest_of(describe_files(work, volatile)) != last.digest:
-        shutil.rmtree(work)
-        raise StoreError(f"{last.folder} is not what its manifest says: see `python -m pipeline verify`")
     made = planner.store.publish(work, manifest, volatile)
     planner.store.remember(planner.recipe.name, status.stage.name, made)
     return made
