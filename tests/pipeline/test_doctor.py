@@ -68,7 +68,7 @@ def test_a_damaged_store_is_described_and_not_fatal(call, shelf) -> None:
     (lost.folder.parent / "current").unlink()
     code, rows = examined(call, shelf.home)
     assert code == 0
-    assert rows["artifact"]["level"] == "warning" and f"delete {broken.folder}" in rows["artifact"]["advice"]
+    assert rows["artifact"]["level"] == "warning" and "verify --all" in rows["artifact"]["advice"]
     assert "recipe quickstart/distill" in rows["pointers"]["found"]
     assert rows["current files"]["level"] == "warning" and lost.key[:12] in rows["current files"]["found"]
 

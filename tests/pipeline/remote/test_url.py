@@ -49,7 +49,7 @@ def test_a_store_is_made_by_push_alone(tmp_path) -> None:
 def test_a_missing_package_names_its_extra(url, module, extra, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "pipeline.remote.sftp", raising=False)
-    with pytest.raises(RemoteError, match=rf"{module}.*pip install 'idd-pipeline\[{extra}\]'"), opened(url, True):
+    with pytest.raises(RemoteError, match=rf"{module}.*pip install -e '\.\[{extra}\]'"), opened(url, True):
         pass
 
 

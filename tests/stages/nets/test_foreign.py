@@ -44,7 +44,7 @@ def test_smp_architectures_by_name(smp: None) -> None:
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.nets.foreign.SMP_PACKAGE", "segmentation_models_absent")
-    with pytest.raises(NetworkError, match=r"not installed: pip install 'idd-pipeline\[smp\]'"):
+    with pytest.raises(NetworkError, match=r"not installed: pip install -e '\.\[smp\]'"):
         foreign("smp:Unet")
 
 
