@@ -17,9 +17,9 @@ from typing import Any
 
 import click
 
-from bench.points import Report
-from bench.reading import identity, machine, read_report
-from bench.slowdown import Slowdown, slowdowns
+from bench.report.points import Report
+from bench.report.reading import identity, machine, read_report
+from bench.report.slowdown import Slowdown, slowdowns
 from pipeline.errors import PipelineError, StoreError
 from pipeline.verbs.options import home_option, json_option, planner_of, recipe_option, say, set_option
 

@@ -15,7 +15,7 @@ from bench.candidates import Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
 from bench.latency import Row, Schedule, measure, paired_ratio, skipped, steps
-from bench.reading import SCHEMA_VERSION
+from bench.report.reading import SCHEMA_VERSION
 from bench.stage import Config
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
 def report_data(
     inputs: Inputs, costs: Mapping[str, Any], environment: Mapping[str, Any], latency: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """report.json: the given parts and what the artifacts say, in the form of `bench.report`."""
+    """report.json: the given parts and what the artifacts say, in the form of `bench.report.markdown`."""
     index = read_index(inputs["data"])
     accuracy = {role: read_json(folder / "metrics.json") for role, folder in folders(inputs).items()}
     return {

@@ -28,10 +28,10 @@ from bench.environment import describe
 from pipeline import recipe as recipes
 from pipeline.facts import facts
 from pipeline.graph import FINAL, STAGES, closure
+from pipeline.identity.sources import COARSEST_CLOCK_NS
 from pipeline.plan import SETTLED, Planner, Status
 from pipeline.render import table
-from pipeline.sources import COARSEST_CLOCK_NS
-from pipeline.store import Artifact, Store
+from pipeline.store.store import Artifact, Store
 
 SCHEMA_VERSION = 1
 RECIPE = "quickstart"
@@ -184,7 +184,7 @@ def measure_files(bench: Bench, folder: Path, files: int) -> list[Measurement]:
     time.sleep(COARSEST_CLOCK_NS / 1e9)
     first, _ = timed(lambda: build_store(home, 0, settings))
     code = (
-        "from pathlib import Path; from pipeline.sources import SourceCache\n"
+        "from pathlib import Path; from pipeline.identity.sources import SourceCache\n"
         "from stages.datasets.layout import files_below\n"
         f"SourceCache(Path({str(home / 'cache')!r})).identity(files_below(Path({str(root)!r})))"
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import click
 
 from bench.complexity import complexity
-from bench.report import grid
+from bench.report.markdown import grid
 from pipeline.errors import NetworkError
 
 TABLE = Path(__file__).with_suffix(".toml")

@@ -70,9 +70,9 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     import json
 
     from bench.collect import count_costs, measure_latency, report_data
-    from bench.overlays import overlays
-    from bench.publish import write_report
-    from bench.summary import summary
+    from bench.report.overlays import overlays
+    from bench.report.publish import write_report
+    from bench.report.summary import summary
 
     costs = count_costs(inputs)
     environment, latency = measure_latency(ctx, inputs, config)

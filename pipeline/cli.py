@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import click
 
-from pipeline.disk import as_full
 from pipeline.errors import PipelineError, StoreError
 from pipeline.signals import Terminated, stop_on_sigterm
+from pipeline.store.disk import as_full
 from pipeline.verbs.options import say
 
 VERBS: Mapping[str, str] = MappingProxyType(

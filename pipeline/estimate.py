@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.graph import BY_NAME
-from pipeline.inventory import created, size_bytes
-from pipeline.store import Artifact, Store
+from pipeline.store.inventory import created, size_bytes
+from pipeline.store.store import Artifact, Store
 
 
 @dataclass(frozen=True)

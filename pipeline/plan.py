@@ -7,20 +7,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipeline import attempts
 from pipeline.errors import PipelineError, RecipeError
-from pipeline.explain import TO_BE_MADE, Change, changes, source_changes, summary
-from pipeline.fingerprint import Reached
-from pipeline.fingerprint import closure as code_closure
 from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
-from pipeline.identity import SCHEMA, config_identity, key_of
-from pipeline.locks import holder, lock_path
+from pipeline.identity.explain import TO_BE_MADE, Change, changes, source_changes, summary
+from pipeline.identity.fingerprint import Reached
+from pipeline.identity.fingerprint import closure as code_closure
+from pipeline.identity.keys import SCHEMA, config_identity, key_of
+from pipeline.identity.sources import SourceCache
+from pipeline.identity.statcache import StatCache
 from pipeline.recipe import Recipe
-from pipeline.sources import SourceCache
 from pipeline.stage import StageConfig
-from pipeline.statcache import StatCache
-from pipeline.store import Artifact, Store
-from pipeline.verify import check, restore, told
+from pipeline.store import attempts
+from pipeline.store.locks import holder, lock_path
+from pipeline.store.store import Artifact, Store
+from pipeline.store.verify import check, restore, told
 
 
 class State(StrEnum):

@@ -12,8 +12,8 @@ from pipeline.errors import CorruptError, StoreError
 from pipeline.graph import BY_NAME, matching
 from pipeline.nearest import nearest
 from pipeline.plan import Planner
-from pipeline.store import Artifact, Store
-from pipeline.verify import check
+from pipeline.store.store import Artifact, Store
+from pipeline.store.verify import check
 
 SHOWN = 12
 """Characters of a hash that are printed."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Status
     from pipeline.remote.transfer import Transfer
     from pipeline.run import Row
-    from pipeline.verify import Verdict
+    from pipeline.store.verify import Verdict
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 

@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import attempts
 from pipeline.again import command_again
 from pipeline.errors import StoreError
 from pipeline.facts import environment
-from pipeline.fingerprint import first_party
 from pipeline.graph import STAGES, closure
-from pipeline.identity import machine_settings
-from pipeline.imports import check_covered, recorded
-from pipeline.locks import held, lock_path
+from pipeline.identity.fingerprint import first_party
+from pipeline.identity.imports import check_covered, recorded
+from pipeline.identity.keys import machine_settings
 from pipeline.plan import MADE, SETTLED, SOURCES, Planner, Selection, State, Status, input_folders
 from pipeline.progress import progress
 from pipeline.stage import Context, Outputs
-from pipeline.store import CURRENT, Artifact
-from pipeline.workspace import dispose, put_aside, sweep
+from pipeline.store import attempts
+from pipeline.store.locks import held, lock_path
+from pipeline.store.store import CURRENT, Artifact
+from pipeline.store.workspace import dispose, put_aside, sweep
 
 LOG = "log.txt"
 KIB_PER_MIB = 1024

@@ -13,12 +13,12 @@ from pathlib import Path
 from pipeline.doctor.finding import Finding, Level
 from pipeline.errors import StoreError
 from pipeline.estimate import Last, last_made
-from pipeline.gc import Rules, work_items
 from pipeline.graph import FINAL, closure
-from pipeline.inventory import Inventory, current_digest, held_locks, size_bytes, take_inventory
 from pipeline.plan import Planner
 from pipeline.render import size
-from pipeline.trash import trash_bytes
+from pipeline.store.gc import Rules, work_items
+from pipeline.store.inventory import Inventory, current_digest, held_locks, size_bytes, take_inventory
+from pipeline.store.trash import trash_bytes
 
 NAMED = 5
 """Broken things that one line names."""

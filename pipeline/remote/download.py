@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.disk import as_full
 from pipeline.errors import RemoteError
-from pipeline.locks import held, lock_path
-from pipeline.manifest import describe_files
 from pipeline.remote.progress import MB, Count, byte_progress
 from pipeline.remote.store import REPAIR, Offer, Remote
-from pipeline.store import Artifact, Store
-from pipeline.verify import check
+from pipeline.store.disk import as_full
+from pipeline.store.locks import held, lock_path
+from pipeline.store.manifest import describe_files
+from pipeline.store.store import Artifact, Store
+from pipeline.store.verify import check
 
 CHUNK_BYTES = 2**18
 """Read at a time; what was not read to its end when a connection breaks is fetched again."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline.errors import RemoteError
-from pipeline.manifest import MANIFEST
 from pipeline.references import SHOWN
 from pipeline.remote.untrusted import HASH, LIMIT_BYTES, checked_manifest
+from pipeline.store.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]

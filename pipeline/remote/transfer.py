@@ -11,7 +11,7 @@ from pipeline.plan import Planner, State, Status, equal_but_for_sources
 from pipeline.references import SHOWN, one_stage, resolve
 from pipeline.remote import download, upload
 from pipeline.remote.store import Offer, Remote
-from pipeline.store import Artifact, Store
+from pipeline.store.store import Artifact, Store
 
 Say = Callable[[str], None]
 

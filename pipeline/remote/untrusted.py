@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.errors import RemoteError
-from pipeline.manifest import MANIFEST, contradictions
+from pipeline.store.manifest import MANIFEST, contradictions
 
 LIMIT_BYTES = 64 * 2**20
 """Larger manifests are refused: a data artifact of 100,000 files has 16 MB."""

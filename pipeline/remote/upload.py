@@ -7,11 +7,11 @@ from pathlib import Path
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
 from pipeline.errors import RemoteError, StoreError
-from pipeline.manifest import MANIFEST
 from pipeline.remote.progress import Count, byte_progress
 from pipeline.remote.store import Remote, part_of
-from pipeline.store import Artifact
-from pipeline.verify import check, told
+from pipeline.store.manifest import MANIFEST
+from pipeline.store.store import Artifact
+from pipeline.store.verify import check, told
 
 CHUNK_BYTES = 2**20
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import recipe as recipes
 from pipeline.errors import RecipeError
-from pipeline.identity import machine_settings
+from pipeline.identity.keys import machine_settings
 from pipeline.nearest import nearest
 from pipeline.recipe import Recipe
 from pipeline.sweep.definition import Definition

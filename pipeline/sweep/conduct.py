@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import recipe as recipes
-from pipeline.store import Store
+from pipeline.store.store import Store
 from pipeline.sweep.cells import Cell, Row, cells_of, definition_identity, groups, rows_of
 from pipeline.sweep.definition import Definition
 from pipeline.sweep.equal_time import ITERATIONS, STAGE, calibrate, check_free, chosen_iterations

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.errors import RecipeError, TrainingError
 from pipeline.graph import BY_NAME
-from pipeline.identity import machine_settings
+from pipeline.identity.keys import machine_settings
 from pipeline.plan import Planner, Selection, input_folders
 from pipeline.progress import progress
 from pipeline.run import run

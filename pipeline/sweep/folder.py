@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from pipeline.durable import replace_text
 from pipeline.errors import RecipeError
-from pipeline.store import Artifact, Store
+from pipeline.store.durable import replace_text
+from pipeline.store.store import Artifact, Store
 from pipeline.sweep import render
 from pipeline.sweep.plot import draw
 from pipeline.sweep.results import Table

@@ -17,7 +17,7 @@ from pipeline import recipe as recipes
 from pipeline.errors import PipelineError
 from pipeline.facts import facts
 from pipeline.plan import Planner
-from pipeline.store import Store
+from pipeline.store.store import Store
 from pipeline.sweep.running import run_cell, selection_of
 
 ANY = "any"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import mean, stdev
 from typing import Any
 
-from pipeline.store import Artifact
+from pipeline.store.store import Artifact
 from pipeline.sweep.cells import Cell, Row
 from pipeline.sweep.history import read_history, seconds_per_iteration, term_seconds, training_seconds
 

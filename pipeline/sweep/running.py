@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.facts import facts
 from pipeline.plan import SETTLED, Planner, Selection, Status, select
 from pipeline.run import run
-from pipeline.store import Artifact, Store
+from pipeline.store.store import Artifact, Store
 from pipeline.sweep.cells import Cell
 
 Say = Callable[[str], None]

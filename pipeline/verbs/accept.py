@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.accept import accept
+from pipeline.history.accept import accept
 from pipeline.references import one_stage
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 

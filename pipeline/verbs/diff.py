@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.diff import differences
+from pipeline.history.diff import differences
+from pipeline.history.render import diff_text
 from pipeline.references import resolve
-from pipeline.render_history import diff_text
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from pipeline.gc import Item, Rules, survey
+from pipeline.history.render import gc_text
 from pipeline.render import size
-from pipeline.render_history import gc_text
-from pipeline.store import Store
-from pipeline.trash import empty_trash, move_to_trash, trash_bytes
+from pipeline.store.gc import Item, Rules, survey
+from pipeline.store.store import Store
+from pipeline.store.trash import empty_trash, move_to_trash, trash_bytes
 from pipeline.verbs.options import home_option, json_option, print_json
 
 

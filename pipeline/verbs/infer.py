@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from pipeline.errors import StoreError
-from pipeline.identity import machine_settings
+from pipeline.identity.keys import machine_settings
 from pipeline.plan import Planner
 from pipeline.references import resolve
-from pipeline.store import Artifact
+from pipeline.store.store import Artifact
 from pipeline.verbs.image_bar import ImageBar
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 

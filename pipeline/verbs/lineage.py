@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from pipeline.inventory import take_inventory
-from pipeline.lineage import Lineage
+from pipeline.history.lineage import Lineage
+from pipeline.history.render import lineage_text
 from pipeline.references import resolve
-from pipeline.render_history import lineage_text
+from pipeline.store.inventory import take_inventory
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 

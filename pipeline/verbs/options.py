@@ -11,7 +11,7 @@ import click
 from pipeline import recipe as recipes
 from pipeline.facts import facts
 from pipeline.plan import Planner
-from pipeline.store import Store
+from pipeline.store.store import Store
 
 recipe_option = click.option("--recipe", default="quickstart", show_default=True, help="Shipped name or a .toml file.")
 set_option = click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change one value of the recipe.")

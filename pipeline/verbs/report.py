@@ -10,9 +10,14 @@ from pipeline.errors import StoreError
 from pipeline.references import resolve
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
-READING, BUDGET, COMPARE, ADDED = "bench.reading", "bench.budget", "bench.compare", "bench.added"
+READING, BUDGET, COMPARE, ADDED = (
+    "bench.report.reading",
+    "bench.report.budget",
+    "bench.report.compare",
+    "bench.report.added",
+)
 FILE = "report.json"
-POINTS, PUBLISH = "bench.points", "bench.publish"
+POINTS, PUBLISH = "bench.report.points", "bench.report.publish"
 
 
 @click.command(name="report")

@@ -9,7 +9,7 @@ from pipeline.errors import StoreError
 from pipeline.graph import matching
 from pipeline.plan import Planner
 from pipeline.references import is_stage, resolve
-from pipeline.store import Artifact
+from pipeline.store.store import Artifact
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
@@ -21,7 +21,7 @@ def command(reference: str, recipe: str, settings: tuple[str, ...], home: Path, 
 
     Of a student also how far its class distances and its position maps are from the teacher's.
     """
-    from pipeline.gap_show import show_gaps
+    from pipeline.gaps.show import show_gaps
 
     planner = planner_of(recipe, settings, home)
     made = shown(planner, reference)

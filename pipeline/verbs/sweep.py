@@ -8,7 +8,7 @@ import click
 from pipeline import render
 from pipeline.errors import RecipeError
 from pipeline.graph import NAMES
-from pipeline.store import Store
+from pipeline.store.store import Store
 from pipeline.sweep import definition as definitions
 from pipeline.sweep.definition import SEED_FIELD, Definition
 from pipeline.verbs.options import home_option, json_option, print_json, say, set_option

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from pipeline.history.render import tags_text
+from pipeline.history.tags import delete_tag, set_tag, tag_path, tagged
 from pipeline.references import by_pointer, resolve
-from pipeline.render_history import tags_text
-from pipeline.store import Artifact
-from pipeline.tags import delete_tag, set_tag, tag_path, tagged
+from pipeline.store.store import Artifact
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 

@@ -8,8 +8,8 @@ from pipeline import render
 from pipeline.errors import CorruptError, StoreError
 from pipeline.plan import Planner
 from pipeline.references import resolve
+from pipeline.store.verify import verdict
 from pipeline.verbs.options import planner_of, print_json, with_recipe
-from pipeline.verify import verdict
 
 
 @click.command(name="verify")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.gap_pictures import draw_distances, draw_positions
-from pipeline.gap_report import AXES, BEFORE, GAPS, TEACHER, TITLES, panels, standings, verdicts
+from pipeline.gaps.pictures import draw_distances, draw_positions
+from pipeline.gaps.report import AXES, BEFORE, GAPS, TEACHER, TITLES, panels, standings, verdicts
 from pipeline.stage import Context
 from stages.datasets.index import Index, Sample, images_root
 from stages.datasets.layout import SPLITS

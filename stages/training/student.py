@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pipeline.gap_report import AFTER, BEFORE
+from pipeline.gaps.report import AFTER, BEFORE
 from pipeline.stage import Context
 from stages.losses.methods import TermConfig
 from stages.losses.terms import DistillationTerms, Pairs

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from bench.engine import Measurement, build_store, command
 from pipeline import recipe as recipes
 from pipeline.facts import facts
-from pipeline.inventory import take_inventory
 from pipeline.plan import SETTLED, Planner, State
-from pipeline.store import Store
+from pipeline.store.inventory import take_inventory
+from pipeline.store.store import Store
 
 
 def test_a_built_store_is_current_and_holds_the_number(tmp_path) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bench import stage as bench
 from bench.candidates import TEACHER_ONNX, export_teacher
-from bench.overlays import overlays
+from bench.report.overlays import overlays
 from export import onnx
 from export.deployed import Deployed
 from export.runtimes.onnx_runtime import OnnxRuntime
@@ -158,7 +158,7 @@ def test_report_has_all_three_models(run: tuple[Outputs, Path]) -> None:
 
 def test_the_report_keeps_to_its_schema(run: tuple[Outputs, Path]) -> None:
     _, folder = run
-    schema = json.loads(files("bench").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(files("bench.report").joinpath("report.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(read(folder, "report.json"), schema)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.graph import BY_NAME
-from pipeline.store import Artifact, Store
+from pipeline.store.store import Artifact, Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

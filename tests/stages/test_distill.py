@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
-from pipeline.fingerprint import fingerprints
-from pipeline.statcache import StatCache
+from pipeline.identity.fingerprint import fingerprints
+from pipeline.identity.statcache import StatCache
 from stages import distill, position, teacher
 from stages.losses import methods
 from stages.losses.methods import KINDS, METHODS

@@ -23,7 +23,7 @@ from pipeline.facts import facts
 from pipeline.plan import Planner, State, input_folders
 from pipeline.run import describe
 from pipeline.stage import Outputs
-from pipeline.store import Artifact, Store
+from pipeline.store.store import Artifact, Store
 
 LOOPBACK = "127.0.0.1"
 TEACHER_BYTES = 6_000_000

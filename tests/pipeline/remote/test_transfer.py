@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError, RemoteError, StoreError
-from pipeline.locks import held, lock_path
 from pipeline.plan import State
 from pipeline.remote.transfer import How, pull, push
 from pipeline.remote.url import opened
+from pipeline.store.locks import held, lock_path
 
 STAGES = ("data", "teacher", "position", "distill")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RemoteError
-from pipeline.manifest import digest_of, sealed
 from pipeline.remote.transfer import How, pull
 from pipeline.remote.untrusted import checked_manifest, file_name
 from pipeline.remote.url import opened
+from pipeline.store.manifest import digest_of, sealed
 
 KEY = "a" * 64
 CONTENT = b"weights"

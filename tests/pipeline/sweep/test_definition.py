@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.plan import Planner
-from pipeline.store import Store
+from pipeline.store.store import Store
 from pipeline.sweep import definition as definitions
 from pipeline.sweep.cells import cells_of, groups, rows_of
 from pipeline.sweep.running import selection_of

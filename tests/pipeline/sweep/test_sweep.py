@@ -90,7 +90,7 @@ def test_a_sweep_grows_and_shrinks_but_does_not_become_another(swept, pipeline) 
     two = run("2")
     assert lines(two)["none"]["values"] == lines(swept.first)["none"]["values"] and trained(two) == 0
     other = run("2", distill__lr="0.01")
-    assert other.returncode == 2 and "exists with another settings: give --name" in other.stderr
+    assert other.returncode == 2 and "exists and differs in its settings: give --name" in other.stderr
     assert lines(run("1"))["none"]["miou"]["n"] == 1
     assert not (swept.home / "sweeps" / "growing" / "cells" / "none-seed1.json").exists()
     assert not (swept.home / "last" / "growing.none-seed1").exists()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.gap_report import AFTER, BEFORE, read_gaps
+from pipeline.gaps.report import AFTER, BEFORE, read_gaps
 from pipeline.stage import Context
 from stages.datasets.config import DataConfig
 from stages.datasets.index import read_index

@@ -1,0 +1,271 @@
+"""The sections that compare: accuracy against latency and size, classes, latencies, cost. Data to HTML."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from bench.report.html.charts import SHAPES, Mark, Samples, bars, scatter, violins
+from bench.report.html.markup import details, figure, legend, paragraph, section, table
+from bench.report.html.svg import element
+from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
+from bench.report.points import Point, Report, by_machine, dots, frontier, points
+from bench.report.words import ROLES, giga, mega, network, number, of, percent, size
+
+LAYERS_SHOWN = 12
+BOUND = {"memory": "by memory bandwidth", "compute": "by arithmetic"}
+
+
+def tiles(report: Report) -> str:
+    """The four figures that a manager asks for: teacher -> student."""
+    costs, split = report["complexity"], report["data"]["split"]
+    scores = {role: of(report["accuracy"], role, split, "miou") for role in ROLES}
+    speed = {row["name"]: row["statistics"]["p50_ms"] for row in report["latency"]["rows"] if row["status"] == "ok"}
+    found = [
+        ("parameters, M", mega(costs["teacher"]["params_with_aux"]), mega(costs["student"]["params_with_aux"])),
+        ("Conv2d MACs, G", giga(costs["teacher"]["macs_with_aux"]), giga(costs["student"]["macs_with_aux"])),
+        ("p50 in torch, ms", number(speed.get("teacher torch")), number(speed.get("student torch"))),
+        ("mIoU, %", percent(scores["teacher"]), percent(scores["student"])),
+    ]
+    return "".join(
+        f'<div class="tile"><dt>{name}</dt><dd><span>{teacher}</span> → <b>{student}</b></dd></div>'
+        for name, teacher, student in found
+    ).join(('<dl class="tiles">', "</dl>"))
+
+
+def pareto(report: Report) -> str:
+    """mIoU against latency of every scored form on every machine, with each machine's frontier."""
+    found = points(report)
+    if not found:
+        return section("pareto", "Accuracy against latency", paragraph("No file was both measured and scored."))
+    machines = by_machine(found)
+    shapes = {name: SHAPES[index % len(SHAPES)] for index, name in enumerate(machines)}
+    numbers = {id(point): index for index, point in enumerate(found, 1)}
+    best = {id(point) for here in machines.values() for point in frontier(here)}
+    marks = [mark_of(point, str(numbers[id(point)]), shapes[point.machine]) for point in found]
+    lines = [[(p.p50_ms, 100 * p.miou) for p in frontier(here)] for here in machines.values()]
+    chart = partial(scatter, marks, lines, ("median latency, ms", "mIoU, %"), "Accuracy against latency")
+    rows = [
+        [
+            f"{numbers[id(p)]}{' *' if id(p) in best else ''}", p.name, p.network, p.machine,
+            number(p.p50_ms), percent(p.miou), str(p.images),
+        ]
+        for p in found
+    ]  # fmt: skip
+    keys = roles_of(found) | {f"shape {shapes[name]}": name for name in machines if len(machines) > 1}
+    return section(
+        "pareto",
+        "Accuracy against latency",
+        figure(
+            chart,
+            "Up and to the left is better. Each point is one file in one runtime, with the accuracy of that very file; "
+            "the staircase is what a machine's best files reach. Numbers refer to the table.",
+            legend(keys),
+        ),
+        table(
+            "Points of the plot; * none on its machine is both faster and more accurate",
+            ("#", "file and runtime", "network", "machine", "p50, ms", "mIoU, %", "images"),
+            rows,
+            4,
+        ),
+    )
+
+
+def mark_of(point: Point, label: str, shape: str) -> Mark:
+    """A point as a mark of the plot."""
+    tip = f"{point.name}, {point.network}, {point.machine}: {number(point.p50_ms)} ms, mIoU {percent(point.miou)} %"
+    return Mark(point.p50_ms, 100 * point.miou, label, tip, point.role, shape)
+
+
+def roles_of(found: Sequence[Point]) -> dict[str, str]:
+    """Keys of the roles that occur."""
+    present = {point.role for point in found}
+    return {role: words for role, words in ROLES.items() if role in present}
+
+
+def size_plot(report: Report) -> str:
+    """Parameters against mIoU, as the paper's figure 4: what distillation adds at no cost."""
+    found = dots(report)
+    if not found:
+        return ""
+    marks = [
+        Mark(dot.params / 1e6, 100 * dot.miou, dot.network, f"{dot.label}: {percent(dot.miou)} %", dot.role)
+        for dot in found
+    ]
+    arrows = [
+        [(one.params / 1e6, 100 * one.miou), (other.params / 1e6, 100 * other.miou)]
+        for one, other in pairwise(found)
+        if (one.role, other.role) == ("baseline", "student") and one.network == other.network
+    ]
+    marks = [mark if mark.role != "baseline" else unnamed(mark) for mark in marks]
+    axes = ("parameters with the auxiliary head, M", "mIoU, %")
+    chart = partial(scatter, marks, arrows, axes, "Parameters against accuracy", arrows=True)
+    present = {dot.role for dot in found}
+    return section(
+        "size",
+        "Accuracy against size",
+        figure(
+            chart,
+            "Upper left is better. An arrow goes from the student trained without distillation to the same "
+            "network with it.",
+            legend({role: words for role, words in ROLES.items() if role in present}),
+        ),
+    )
+
+
+def unnamed(mark: Mark) -> Mark:
+    """A mark without its label: the student above or below it has the same."""
+    return Mark(mark.x, mark.y, "", mark.tip, mark.role, mark.shape)
+
+
+def classes(report: Report) -> str:
+    """IoU of each class: bars, and the table."""
+    split = report["data"]["split"]
+    scored = {role: report["accuracy"][role][split] for role in ROLES if of(report["accuracy"], role, split)}
+    if not scored:
+        return section("classes", "Classes", paragraph("No scores: the data has no labelled evaluation split."))
+    names = report["data"]["classes"]
+    groups = [
+        (name, [(role, in_percent(of(values, "per_class_iou", name))) for role, values in scored.items()])
+        for name in names
+    ]
+    rows = [
+        ["mIoU", *(percent(values["miou"]) for values in scored.values())],
+        ["pixel accuracy", *(percent(values["pixel_accuracy"]) for values in scored.values())],
+        *([name, *(percent(of(values, "per_class_iou", name)) for values in scored.values())] for name in names),
+    ]
+    images = ", ".join(f"{values['images']} ({ROLES[role]})" for role, values in scored.items())
+    chart = partial(bars, groups, "% IoU", "IoU of each class", most=100.0)
+    caption = f"Split {split}; images: {images}. A dash: the class occurs in no label and no prediction."
+    return section(
+        "classes",
+        "Classes",
+        figure(chart, caption, legend({role: ROLES[role] for role in scored})),
+        table(f"IoU in percent, split {split}", ["class", *(ROLES[role] for role in scored)], rows),
+    )
+
+
+def in_percent(share: float | None) -> float | None:
+    """A share of 1 in percent."""
+    return None if share is None else 100 * share
+
+
+def latency(report: Report) -> str:
+    """Distributions of the raw samples, every figure, and the paired ratios."""
+    measured, settings = report["latency"]["rows"], report["latency"]["settings"]
+    rows = [Samples(row["name"], row["role"], flat(row["rounds_ms"])) for row in measured if row["status"] == "ok"]
+    chart = partial(violins, rows, "Latency distributions")
+    said = (
+        f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']}, from uint8 "
+        f"pictures to logits or labels, both in host memory. Candidates took turns in {settings['repeats']} rounds."
+    )
+    caption = (
+        "Density of the raw samples around each row's own median; the dark line spans the 5th to the 95th percentile. "
+        "Narrow is steady."
+    )
+    return section(
+        "latency",
+        "Latency",
+        paragraph(said),
+        figure(chart, caption) if rows else "",
+        table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
+        extra_table(measured),
+        ratios(report),
+    )
+
+
+def extra_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Energy and peak memory of the rows that have them; nothing where none has."""
+    found = [row for row in rows if row.get("energy_j") is not None or row.get("peak_mib") is not None]
+    cells = [[row["name"], number(row.get("energy_j")), number(row.get("peak_mib"))] for row in found]
+    header = ("candidate", "energy, J an inference", "peak memory, MiB")
+    return table("Energy and memory", header, cells) if found else ""
+
+
+def ratios(report: Report) -> str:
+    """Paired ratios: the teacher's against the student's in sight, the others folded."""
+    found = report["latency"]["ratios"]
+    first = [r for r in found if r["numerator"].startswith("teacher") and r["denominator"].startswith("student")]
+    others = [ratio for ratio in found if ratio not in first]
+    shown = ratio_table("Teacher against student: paired ratios of one run", first) if first else ""
+    more = details(f"{len(others)} more paired ratios", ratio_table("Other paired ratios", others)) if others else ""
+    return shown + more
+
+
+def ratio_table(caption: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """How many times faster the second of two candidates is, with the interval."""
+    header = ("candidate", "against", "times faster", "from", "to", "confidence, %", "rounds")
+    rows = [
+        [
+            r["denominator"], r["numerator"], f"{r['ratio']:.2f}", f"{r['low']:.2f}", f"{r['high']:.2f}",
+            f"{100 * r['confidence']:g}", str(r["rounds"]),
+        ]
+        for r in found
+    ]  # fmt: skip
+    return table(caption, header, rows, 2)
+
+
+def flat(rounds: Sequence[Sequence[float]]) -> list[float]:
+    """All samples of a row."""
+    return [sample for samples in rounds for sample in samples]
+
+
+def cost(report: Report) -> str:
+    """Totals under both conventions and where the multiply-accumulates are."""
+    said = (
+        f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it. Other MACs: "
+        "transposed convolutions and matrix products. FLOPs: two per MAC of any kind."
+    )
+    totals = table("Cost of the networks", COMPLEXITY_HEADER, complexity_rows(report), 2)
+    return section("cost", "Cost", paragraph(said), totals, *(layers(report, role) for role in report["complexity"]))
+
+
+def layers(report: Report, role: str) -> str:
+    """The heaviest layers of one network, and all of them folded."""
+    found = [layer for layer in report["complexity"][role].get("layers", []) if not layer["aux"]]
+    if not found:
+        return ""
+    total = sum(macs_of(layer) for layer in found)
+    top = sorted(found, key=macs_of, reverse=True)[:LAYERS_SHOWN]
+    groups = [(layer["name"], [(role, 100 * macs_of(layer) / total)]) for layer in top]
+    name = network(report["models"][role])
+    chart = partial(bars, groups, "% of the MACs", f"Heaviest layers of the {role}")
+    share = sum(macs_of(layer) for layer in top) / total
+    caption = f"In {name}, these {len(top)} of {len(found)} layers have {share:.0%} of the MACs; bars in % of all."
+    rows = [
+        [
+            one["name"],
+            one["type"],
+            "x".join(map(str, one["output"] or ())) or "-",
+            f"{one['params']:,}",
+            f"{macs_of(one):,}",
+        ]
+        for one in found
+    ]
+    header = ("layer", "type", "output", "params", "MACs")
+    every = details(f"All {len(found)} layers of {name}", table(f"Layers of {name}, deployed", header, rows, 3))
+    return element("h3", f"Heaviest layers of the {role}") + figure(chart, caption) + every
+
+
+def macs_of(layer: Mapping[str, Any]) -> int:
+    """Multiply-accumulates of every kind."""
+    return sum(layer["macs"].values())
+
+
+def roofline(report: Report) -> str:
+    """What this machine can at most, and how much of it each model gets; nothing where it was not measured."""
+    found = report.get("roofline")
+    if not found:
+        return ""
+    peaks = [[dtype, number(peak["gflops"])] for dtype, peak in found["peaks"].items()]
+    rows = [[m["name"], BOUND.get(m["bound"], m["bound"]), f"{100 * m['share']:.1f}"] for m in found["models"]]
+    said = (
+        f"Measured here in the same run: large matrix products, and a large copy at {number(found['copy_gb_s'])} GB/s."
+    )
+    return section(
+        "roofline",
+        "Roofline",
+        paragraph(said),
+        table("Peak of this machine", ("dtype", "GFLOP/s"), peaks),
+        table("Share of the attainable rate", ("candidate", "bound", "share, %"), rows, 2),
+    )

@@ -1,0 +1,72 @@
+"""The student that is named under a budget."""
+
+from typing import Any
+
+import pytest
+
+from bench.report.budget import budget_text, choose, parse_budget
+from bench.report.points import dots, frontier, points
+from pipeline.errors import StoreError
+
+
+def chosen(report: dict[str, Any], *budget: str) -> dict[str, str | None]:
+    answers = choose(points(report), parse_budget(budget))
+    return {answer["machine"]: answer["best"] and answer["best"]["name"] for answer in answers}
+
+
+def test_points_are_the_scored_inferences(report: dict[str, Any], board: dict[str, Any]) -> None:
+    report["added"] = [{"file": "board.json", "sha256": "a" * 64, "report": board}]
+    found = points(report)
+    assert [point.name for point in found] == [
+        "teacher torch",
+        "student torch",
+        "student.fp32.labels onnxruntime",
+        "student.fp32.logits onnxruntime",
+        "student.int8-cpu.labels onnxruntime",
+        "student.fp32.labels tensorrt inference",
+    ]
+    assert (found[-1].machine, found[-1].miou, found[-1].images) == ("NVIDIA Jetson AGX Orin", 0.765, 50)
+    assert (found[0].params, found[-1].params) == (8_000_000, None)
+
+
+def test_the_frontier_leaves_out_what_another_beats(report: dict[str, Any]) -> None:
+    assert [(p.p50_ms, p.miou) for p in frontier(points(report))] == [(4.0, 0.76), (8.0, 0.77), (40.0, 0.8)]
+
+
+def test_dots_are_networks_the_baseline_with_the_students_size(report: dict[str, Any]) -> None:
+    found = [(dot.role, dot.params, round(dot.miou, 3)) for dot in dots(report)]
+    assert found == [("teacher", 8_100_000, 0.8), ("baseline", 2_100_000, 0.8), ("student", 2_100_000, 0.77)]
+
+
+def test_the_best_is_most_accurate_then_fastest(report: dict[str, Any]) -> None:
+    assert chosen(report, "latency_ms=10") == {"Some CPU": "student.fp32.logits onnxruntime"}
+    assert chosen(report, "latency_ms=5") == {"Some CPU": "student.int8-cpu.labels onnxruntime"}
+
+
+def test_none_fits(report: dict[str, Any]) -> None:
+    assert chosen(report, "latency_ms=1") == {"Some CPU": None}
+    assert chosen(report, "latency_ms=5", "miou=76.5") == {"Some CPU": None}
+    limits = parse_budget(["latency_ms=1"])
+    text = budget_text(limits, choose(points(report), limits))
+    assert text == "latency_ms <= 1 on Some CPU: none of 3 exported forms fits"
+
+
+def test_what_was_not_measured_keeps_no_limit(report: dict[str, Any]) -> None:
+    assert chosen(report, "energy_j=1") == {"Some CPU": "student.fp32.logits onnxruntime"}
+    assert chosen(report, "peak_mib=10") == {"Some CPU": None}
+
+
+def test_each_machine_has_its_own_answer(report: dict[str, Any], board: dict[str, Any]) -> None:
+    report["added"] = [{"file": "board.json", "sha256": "a" * 64, "report": board}]
+    assert chosen(report, "latency_ms=3") == {
+        "Some CPU": None,
+        "NVIDIA Jetson AGX Orin": "student.fp32.labels tensorrt inference",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("latency=3", "did you mean 'latency_ms'"), ("miou=high", "write it as miou=NUMBER"), ("=", "''")]
+)
+def test_a_wrong_budget_is_refused(text: str, why: str) -> None:
+    with pytest.raises(StoreError, match=why):
+        parse_budget([text])
