@@ -121,7 +121,9 @@ def explain_invalid(error: ValidationError, section: str, model: type[BaseModel]
     if first["type"] == "extra_forbidden":
         known = model_at(model, location[:-1]).model_fields
         return f"unknown key {where}: {nearest(location[-1], known)}"
-    return f"{where} = {first['input']!r}: {first['msg']}"
+    message = first["msg"].removeprefix("Value error, ")
+    # A fault between two keys of a section is told by its words alone.
+    return f"{where}: {message}" if isinstance(first["input"], Mapping) else f"{where} = {first['input']!r}: {message}"
 
 
 def known_parts(model: type[BaseModel], location: Sequence[str | int]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The settings that training stages share. Defaults are the paper's (section 4.2) and its baseline's."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from pipeline.stage import AbsentAt, Mark, StageConfig
 
@@ -19,16 +19,28 @@ def rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 class OptimiserConfig(StageConfig):
-    """SGD with poly decay."""
+    """SGD with poly decay, as published, and what else is usual."""
 
     iterations: int = Field(40_000, ge=0)
     """Optimiser steps; 0 publishes the network as its weights file has it."""
     batch: int = Field(8, ge=1)
     """Images a step, over all processes."""
+    accumulate: Annotated[int, AbsentAt(1)] = Field(1, ge=1)
+    """Equal parts into which a step's images are cut, one after the other: less memory, the same terms (stages/training/
+    parts.py says what differs)."""
+    optimiser: Annotated[Literal["sgd", "adamw"], AbsentAt("sgd")] = "sgd"
+    """`adamw` leaves biases and the scales and shifts of norm layers out of weight decay; `sgd`, as published, does not."""
     lr: float = Field(0.01, gt=0)
     """Base learning rate."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Of sgd; adamw has `betas`."""
+    betas: Annotated[tuple[Strength, Strength], AbsentAt((0.9, 0.999))] = (0.9, 0.999)
+    """Decay a step of adamw's means of the gradient and of its square."""
     weight_decay: float = Field(5e-4, ge=0)
+    clip_norm: Annotated[float | None, AbsentAt(None)] = Field(None, gt=0)
+    """Largest L2 norm of a step's whole gradient; a longer one is shortened. Absent: as it is."""
+    ema: Annotated[float, AbsentAt(0.0)] = Field(0.0, ge=0, lt=1)
+    """Decay a step of the moving average of the weights, which is what is scored and published; 0 for none."""
     poly_power: float = Field(0.9, ge=0)
     """Learning rate = lr * (1 - progress) ** poly_power."""
     warmup: float = Field(0.0, ge=0, lt=1)
@@ -36,9 +48,20 @@ class OptimiserConfig(StageConfig):
     precision: Precision = "auto"
     """`auto` takes bf16 where the device computes it natively, fp32 elsewhere."""
     channels_last: bool = True
+    compile: Annotated[bool, AbsentAt(False)] = False
+    """Whether torch.compile makes the networks' forward and backward; needs a C++ compiler, on a GPU triton as well."""
     seed: int = Field(0, ge=0)
     checkpoint_iterations: Annotated[int, Mark.NEUTRAL] = Field(200, ge=1)
     """Steps between two resume checkpoints."""
+    tensorboard: Annotated[bool, Mark.NEUTRAL] = False
+    """Whether the history is written for TensorBoard too, below `.pipeline/cache/tensorboard`."""
+
+    @model_validator(mode="after")
+    def whole_parts(self) -> Self:
+        """ValueError where the images of a step cannot be cut into equal parts."""
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate = {self.accumulate} does not divide batch = {self.batch}: give a divisor")
+        return self
 
 
 class Jitter(StageConfig):
@@ -98,8 +121,19 @@ class TrainingConfig(OptimiserConfig):
     """Splits that are scored after training; splits without images or labels are left out."""
     evaluation: Annotated[EvaluationConfig, AbsentAt(EvaluationConfig())] = EvaluationConfig()
     """How they are scored."""
+    validate_iterations: Annotated[int, AbsentAt(0)] = Field(0, ge=0)
+    """Steps between two scorings on val while it trains, the last one at the end; 0 scores after training alone."""
+    keep: Annotated[Literal["last", "best"], AbsentAt("last")] = "last"
+    """Weights that are published: the last, as in the paper, or those of the best mIoU on val, the earliest of equals."""
     workers: Annotated[int, Mark.NEUTRAL] = Field(2, ge=0)
     """Processes that load images."""
     decoded: Annotated[Literal["auto", "memory", "disk", "none"], Mark.NEUTRAL] = "auto"
     """Where decoded images are kept: `disk` is one file a split, mapped into memory, shared by processes and runs;
     `memory` lasts as long as the stage; `auto` is `memory` up to 1 GiB, otherwise `none`: decoded each time."""
+
+    @model_validator(mode="after")
+    def best_of_something(self) -> Self:
+        """ValueError where the best weights are wanted and none would be scored."""
+        if self.keep == "best" and not self.validate_iterations:
+            raise ValueError("keep = 'best' needs validate_iterations, e.g. 500: without it nothing is scored to choose by")
+        return self
