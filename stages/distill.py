@@ -12,6 +12,7 @@ from stages.losses.methods import TermConfig, needs_position, needs_teacher, res
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
+from stages.training.scalars import require_tensorboard
 
 if TYPE_CHECKING:
     from stages.training.student import Teacher
@@ -92,6 +93,7 @@ def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
     """RecipeError for a tap that student or teacher lack, before the teacher is trained for it."""
     from stages.training.rehearsal import check_taps
 
+    require_tensorboard(config.tensorboard)
     terms = terms_of(config)
     taps = [(f"distill.terms.{name}.tap", term.tap) for name, term in terms.items()]
     check_taps("student", config.student, taps)
@@ -105,7 +107,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index
     from stages.nets.taps import add_taps
-    from stages.training.artifact import score, summary, volatile, write_artifact
+    from stages.training.artifact import score, summary, val_score, volatile, write_artifact
     from stages.training.device import start_fabric
     from stages.training.gaps import gaps_of
     from stages.training.gradient_share import GradientShare
@@ -114,7 +116,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.student import train_net
 
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
     net, spec = build_net(ctx, config.student, index, config)
     terms = terms_of(config)
     teacher = load_teacher(inputs, terms)
@@ -127,16 +129,17 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     probe = GradientShare(config.gradient_share_iterations, config.iterations, ctx.log)
     gaps = gaps_of(ctx, inputs["data"], index, config, terms)
     look = gaps.look if gaps else None
-    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe=probe, look=look)
+    rated = val_score(ctx, net, spec, inputs["data"], index, config, fabric)
+    history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe, look, rated)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
-    write_artifact(ctx, net, spec, inputs["data"], scores, history, title.capitalize())
+    write_artifact(ctx, net, spec, inputs["data"], scores, history, config, title.capitalize())
     drawn = draw_gradient_share(history, f"Method {config.method}", ctx.work / SHARE_PICTURE)
     told = gaps.write() if gaps else ()
     parameters = sum(p.numel() for p in net.parameters())
     return Outputs(
         summary={**summary(scores), "parameters": parameters},
-        volatile=(*volatile(scores), *([SHARE_PICTURE] if drawn else []), *told),
+        volatile=(*volatile(scores, history), *([SHARE_PICTURE] if drawn else []), *told),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from pipeline.errors import DataError, TrainingError
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.training.config import OptimiserConfig, Split
+from stages.training.scalars import require_tensorboard
 
 VERSION = 1
 
@@ -52,6 +53,7 @@ def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
     from stages.nets.config import NetConfig
     from stages.training.rehearsal import check_taps
 
+    require_tensorboard(config.tensorboard)
     teacher = configs["teacher"]
     if isinstance(teacher, NetConfig):
         check_taps("teacher", teacher, [("position.tap", config.tap)])
@@ -61,13 +63,15 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the read-out with its Spearman correlation and MSE, beside a content-only read-out's."""
     from stages.datasets.index import read_index
     from stages.nets.saved import save_weights
+    from stages.training.artifact import write_history
+    from stages.training.curve import CURVE
     from stages.training.device import start_fabric
     from stages.training.readout import content_readout, feature_readout, train_and_score
 
     index = read_index(inputs["data"])
     if not index.samples(config.held_out):
         raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
-    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
     metrics: dict[str, Any] = {"tap": config.tap}
     features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)
     history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)
@@ -77,10 +81,10 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     description = {"tap": config.tap, "channels": features.net.channels, "hidden": config.hidden}
     (ctx.work / "config.json").write_text(json.dumps(description, indent=1) + "\n")
     (ctx.work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (ctx.work / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
+    write_history(ctx.work, history, "Position network")
     (ctx.work / "README.md").write_text(card(metrics, config))
     summary = {f"Spearman {axis}": metrics["features"][axis]["spearman"] for axis in ("horizontal", "vertical")}
-    return Outputs(summary=summary, volatile=("history.jsonl",))
+    return Outputs(summary=summary, volatile=("history.jsonl", CURVE))
 
 
 def card(metrics: Mapping[str, Any], config: Config) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.errors import RecipeError
-from pipeline.stage import Context, Outputs
+from pipeline.stage import Context, Outputs, StageConfig
 from stages.losses import methods
 from stages.losses.methods import TermConfig
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
+from stages.training.scalars import require_tensorboard
 
 VERSION = 1
 
@@ -50,10 +51,15 @@ def choices(config: Config) -> dict[str, Any]:
     return {"net": choice(config.net), "terms": methods.choice(terms_of(config))}
 
 
+def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
+    """TrainingError for a package that the training would miss."""
+    require_tensorboard(config.tensorboard)
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the trained teacher with its scores."""
     from stages.datasets.index import read_index
-    from stages.training.artifact import score, summary, volatile, write_artifact
+    from stages.training.artifact import score, summary, val_score, volatile, write_artifact
     from stages.training.device import start_fabric
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
@@ -61,12 +67,13 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     if config.iterations == 0 and config.weights is None:
         raise RecipeError("teacher.iterations = 0 publishes a network as its file has it: give teacher.weights")
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
     net, spec = build_net(ctx, config, index, config)
     history = []
     if config.iterations:
         batches = crops(ctx, inputs["data"], index, config)
-        history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, "teacher")
+        rated = val_score(ctx, net, spec, inputs["data"], index, config, fabric)
+        history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, "teacher", score=rated)
     scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
-    write_artifact(ctx, net, spec, inputs["data"], scores, history, "Teacher")
-    return Outputs(summary=summary(scores), volatile=volatile(scores))
+    write_artifact(ctx, net, spec, inputs["data"], scores, history, config, "Teacher")
+    return Outputs(summary=summary(scores), volatile=volatile(scores, history))

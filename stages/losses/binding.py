@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -50,5 +50,7 @@ class Bound:
     """What learns against the student: (student's map, teacher's map) -> its own loss, trained after each step."""
     critic_lr: float = 0.0
     """Base learning rate of the critic."""
+    over: Literal["images", "valid pixels", "nothing"] = "images"
+    """What its value is a mean over: images or the cells of images, the labels' valid pixels, or nothing, a sum."""
     note: str = ""
     """What to say of it at the start, beside the fields of its config."""

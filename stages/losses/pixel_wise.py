@@ -1,5 +1,7 @@
 """Pixel-wise distillation: the student's class distribution at each cell should be the teacher's."""
 
+from typing import Literal
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,4 +28,5 @@ def pixel_wise(student_NChw: Tensor, teacher_NChw: Tensor, reduction: str = "mea
 def build(term: TermConfig, _: Setting) -> Bound:
     """The term under its reduction, at its temperature."""
     temperature = term.number("temperature")
-    return Bound(lambda seen: pixel_wise(*seen.pair, term.reduction, temperature))
+    over: Literal["images", "nothing"] = "nothing" if term.reduction == "published" else "images"
+    return Bound(lambda seen: pixel_wise(*seen.pair, term.reduction, temperature), over=over)

@@ -21,4 +21,4 @@ def supervised(logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
 
 def build(_: TermConfig, __: Setting) -> Bound:
     """The term on the map that it is given: the logits, or the auxiliary head's."""
-    return Bound(lambda seen: supervised(seen.student, seen.labels_NHW))
+    return Bound(lambda seen: supervised(seen.student, seen.labels_NHW), over="valid pixels")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,10 +20,13 @@ CONFIG = "config.json"
 CONTIGUOUS = torch.contiguous_format
 
 
-def save_net(folder: Path, net: nn.Module, spec: NetSpec) -> None:
-    """Write the weights and the spec, and whether there is an aux head, into an existing folder."""
+def save_net(folder: Path, net: nn.Module, spec: NetSpec, notes: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Write the weights and the spec, and whether there is an aux head, into an existing folder.
+
+    `notes` stand in config.json too, for people and programs that ask where the weights come from.
+    """
     save_weights(folder, net)
-    config = spec.to_json() | {"aux_head": net.aux_head is not None}
+    config = spec.to_json() | {"aux_head": net.aux_head is not None, **notes}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from stages.nets.eval_mode import eval_mode
+
 
 class MapShape(NamedTuple):
     """A map of one image."""
@@ -29,10 +31,6 @@ def map_shapes(net: nn.Module, size_px: tuple[int, int]) -> Mapping[str, MapShap
     """
     parameter = next(net.parameters())
     image_1CHW = torch.zeros(1, 3, *size_px, dtype=parameter.dtype, device=parameter.device)
-    training = [module for module in net.modules() if module.training]
-    try:
-        maps = net.eval()(image_1CHW)
-    finally:
-        for module in training:
-            module.training = True
+    with eval_mode(net):
+        maps = net(image_1CHW)
     return {name: MapShape(*map_NChw.shape[1:]) for name, map_NChw in maps.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,19 @@ import numpy as np
 from lightning_fabric import Fabric
 from torch import nn
 
+from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
+from stages.metrics import Tally
 from stages.nets.catalogue import NetSpec
+from stages.nets.eval_mode import eval_mode
 from stages.nets.normalise import Normalise
 from stages.nets.saved import save_net
 from stages.training.config import EvaluationConfig, TrainingConfig
+from stages.training.curve import CURVE, draw_curve
 from stages.training.evaluate import WHOLE, scores_of, share_of, tallies
+from stages.training.keeper import Score, kept, sentence
+from stages.training.memory import memory_told
 from stages.training.predict import torch_predictor
 from stages.training.results import confusion_csv, draw_confusion, results_table
 
@@ -30,26 +37,68 @@ def score(
     ctx: Context, net: nn.Module, spec: NetSpec, data: Path, index: Index, config: TrainingConfig, fabric: Fabric
 ) -> dict[str, Any]:
     """Scores of `net` in fp32 on each split that has images and labels: {split: scores}; writes their confusion."""
-    net.to(ctx.device).eval()
-    seen = config.evaluation
-    predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device, seen)
-    root, share = images_root(data, index, ctx.settings), share_of(fabric)
+    net.eval()
     scores: dict[str, Any] = {}
     for split in config.evaluate:
         if not index.labelled(split):
             ctx.log(f"{split}: not scored, {'it has no labels' if index.samples(split) else 'it has no images'}")
             continue
-        batches = math.ceil(len(index.samples(split)) / share.world / EVALUATION_BATCH)
+        batches = math.ceil(len(index.samples(split)) / share_of(fabric).world / EVALUATION_BATCH)
         with ctx.progress(f"evaluate {split}", batches, 0) as bar:
-            counted = tallies(
-                predict, index, root, split, index.preprocess, EVALUATION_BATCH, lambda n: bar.step(n, {}), seen, share
-            )
-        changed = seen.model_dump(mode="json", exclude_defaults=True, exclude={"subsets"})
+            counted = counts(ctx, net, spec, data, index, split, config, fabric, partial(bar.step, terms={}))
+        changed = config.evaluation.model_dump(mode="json", exclude_defaults=True, exclude={"subsets"})
         scores[split] = scores_of(counted, index, split) | ({"evaluation": changed} if changed else {})
         write_confusion(ctx.work, split, counted[WHOLE].confusion.counts, [c.name for c in index.classes])
-        for line in told(split, scores[split], seen):
+        for line in told(split, scores[split], config.evaluation):
             ctx.log(line)
     return scores
+
+
+def val_score(
+    ctx: Context, net: nn.Module, spec: NetSpec, data: Path, index: Index, config: TrainingConfig, fabric: Fabric
+) -> Score | None:
+    """What gives the mIoU of `net` on val while it trains, counted as `score` counts it; None where none is wanted.
+
+    Modules, weights, buffers and random state stay as they are. TrainingError where val cannot be scored.
+    """
+    if not config.validate_iterations:
+        return None
+    if not index.labelled("val"):
+        raise TrainingError(
+            f"validate_iterations = {config.validate_iterations}: split val of {index.name} has no images with labels: "
+            "leave it out"
+        )
+
+    def miou() -> float:
+        with eval_mode(net):
+            counted = counts(ctx, net, spec, data, index, "val", config, fabric)
+        return float(scores_of(counted, index, "val")["miou"])
+
+    return miou
+
+
+def counts(
+    ctx: Context,
+    net: nn.Module,
+    spec: NetSpec,
+    data: Path,
+    index: Index,
+    split: str,
+    config: TrainingConfig,
+    fabric: Fabric,
+    on_images: Callable[[int], None] | None = None,
+) -> dict[str, Tally]:
+    """The counts of a split by a network in eval mode, in fp32; TrainingError where memory does not suffice."""
+    net.to(ctx.device)
+    seen = config.evaluation
+    predict = torch_predictor(net, Normalise(spec.mean, spec.std).to(ctx.device), ctx.device, seen)
+    root, share = images_root(data, index, ctx.settings), share_of(fabric)
+    height, width = index.size_px
+    with memory_told(
+        f"{split}: memory of the {ctx.device} does not suffice to score {EVALUATION_BATCH} images of {height}x{width}: "
+        "give evaluation.window_px, or a smaller data.size_px"
+    ):
+        return tallies(predict, index, root, split, index.preprocess, EVALUATION_BATCH, on_images, seen, share)
 
 
 def told(split: str, scores: Mapping[str, Any], seen: EvaluationConfig) -> Iterator[str]:
@@ -72,9 +121,9 @@ def heat_map(split: str) -> str:
     return f"confusion_{split}.png"
 
 
-def volatile(scores: Mapping[str, Any]) -> tuple[str, ...]:
+def volatile(scores: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Files of the artifact that differ between equal runs, or between versions of the library that draws."""
-    return ("history.jsonl", *map(heat_map, scores))
+    return ("history.jsonl", *([CURVE] if history else []), *map(heat_map, scores))
 
 
 def summary(scores: Mapping[str, Any]) -> dict[str, float]:
@@ -90,19 +139,28 @@ def write_artifact(
     data: Path,
     scores: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
+    config: TrainingConfig,
     title: str,
 ) -> None:
     """Write everything that a published network carries into `ctx.work`."""
-    save_net(ctx.work, net, spec)
+    weights = kept(history, config)
+    save_net(ctx.work, net, spec, {"weights": weights} if weights else {})
     for name in ("labels.json", "preprocess.json"):
         shutil.copyfile(data / name, ctx.work / name)
     (ctx.work / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
-    (ctx.work / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
-    (ctx.work / "README.md").write_text(card(net, spec, scores, title))
+    write_history(ctx.work, history, title)
+    (ctx.work / "README.md").write_text(card(net, spec, scores, weights, title))
 
 
-def card(net: nn.Module, spec: NetSpec, scores: Mapping[str, Any], title: str) -> str:
-    """The artifact's README: what the network is and how it scored."""
+def write_history(folder: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
+    """The history as rows of JSON and, where there is any, as a picture."""
+    (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
+    if history:
+        draw_curve(folder / CURVE, history, title)
+
+
+def card(net: nn.Module, spec: NetSpec, scores: Mapping[str, Any], weights: Mapping[str, Any], title: str) -> str:
+    """The artifact's README: what the network is, which weights these are, and how it scored."""
     parameters = sum(p.numel() for p in net.parameters())
     lines = [
         f"# {title}",
@@ -111,6 +169,8 @@ def card(net: nn.Module, spec: NetSpec, scores: Mapping[str, Any], title: str) -
         f"Input: RGB / 255, minus {list(spec.mean)}, over {list(spec.std)}; see preprocess.json for the resize rule.",
         "Load: `net, spec = stages.nets.saved.load_net(folder)`.",
     ]
+    if weights:
+        lines += ["", sentence(weights), "", f"![Training]({CURVE})"]
     for split, values in scores.items():
         lines += ["", results_table(split, values), "", f"![Confusion on {split}]({heat_map(split)})"]
     return "\n".join(lines) + "\n"

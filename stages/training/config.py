@@ -26,10 +26,10 @@ class OptimiserConfig(StageConfig):
     batch: int = Field(8, ge=1)
     """Images a step, over all processes."""
     accumulate: Annotated[int, AbsentAt(1)] = Field(1, ge=1)
-    """Equal parts into which a step's images are cut, one after the other: less memory, the same terms (stages/training/
-    parts.py says what differs)."""
+    """Equal parts into which a step's images are cut, one after the other: less memory, the same terms
+    (stages/training/parts.py says what differs)."""
     optimiser: Annotated[Literal["sgd", "adamw"], AbsentAt("sgd")] = "sgd"
-    """`adamw` leaves biases and the scales and shifts of norm layers out of weight decay; `sgd`, as published, does not."""
+    """`adamw` spares biases and the scales and shifts of norm layers its weight decay; `sgd` does not, as published."""
     lr: float = Field(0.01, gt=0)
     """Base learning rate."""
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -124,7 +124,7 @@ class TrainingConfig(OptimiserConfig):
     validate_iterations: Annotated[int, AbsentAt(0)] = Field(0, ge=0)
     """Steps between two scorings on val while it trains, the last one at the end; 0 scores after training alone."""
     keep: Annotated[Literal["last", "best"], AbsentAt("last")] = "last"
-    """Weights that are published: the last, as in the paper, or those of the best mIoU on val, the earliest of equals."""
+    """Weights that are published: the last, as in the paper, or the first of those with the best mIoU on val."""
     workers: Annotated[int, Mark.NEUTRAL] = Field(2, ge=0)
     """Processes that load images."""
     decoded: Annotated[Literal["auto", "memory", "disk", "none"], Mark.NEUTRAL] = "auto"
@@ -135,5 +135,5 @@ class TrainingConfig(OptimiserConfig):
     def best_of_something(self) -> Self:
         """ValueError where the best weights are wanted and none would be scored."""
         if self.keep == "best" and not self.validate_iterations:
-            raise ValueError("keep = 'best' needs validate_iterations, e.g. 500: without it nothing is scored to choose by")
+            raise ValueError("keep = 'best' needs validate_iterations, e.g. 500: nothing is scored to choose by")
         return self

@@ -19,6 +19,10 @@ def resolve_precision(precision: str, device: str) -> str:
     """The precision that `auto` stands for on this device: bf16 where it is native, otherwise fp32."""
     if precision == "fp16-mixed" and device == "cpu":
         raise TrainingError("precision fp16-mixed needs a GPU: choose bf16-mixed, fp32 or auto for the CPU")
+    if precision == "bf16-mixed" and device == "cuda" and not has_native_bf16(device):
+        raise TrainingError(
+            "precision bf16-mixed: this GPU has no bf16 (Ampere and later have): choose fp16-mixed or auto"
+        )
     if precision != "auto":
         return precision
     return "bf16-mixed" if has_native_bf16(device) else "fp32"
@@ -35,8 +39,11 @@ def has_native_bf16(device: str) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def start_fabric(precision: str, device: str, seed: int) -> Fabric:
-    """A Fabric on one device, its generators seeded; TF32 off so that fp32 means fp32."""
+def start_fabric(precision: str, device: str, seed: int, compile: bool = False) -> Fabric:
+    """A Fabric on one device, its generators seeded; TF32 off so that fp32 means fp32.
+
+    TrainingError where the device has not what is asked for: a GPU, a precision, a compiler for `compile`.
+    """
     import torch
     from lightning_fabric import Fabric
 
@@ -47,6 +54,10 @@ def start_fabric(precision: str, device: str, seed: int) -> Fabric:
     resolved = resolve_precision(precision, device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    if compile:
+        from stages.training.compiled import require_compiler
+
+        require_compiler(device)
     fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[resolved])
     torch.manual_seed(seed)
     return fabric

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from stages.training.config import OptimiserConfig
+from stages.training.optimiser import Groups, optimizer_of
 from stages.training.schedule import poly
+
+GRADIENT_NORM = "gradient_norm"
+"""Key of the norm among the values of a step."""
 
 
 class Learner:
-    """A module, its own SGD and its learning rates; both are one thing in a checkpoint."""
+    """A module, its own optimiser and its learning rates; both are one thing in a checkpoint.
 
-    def __init__(self, module: nn.Module, groups: Iterable[dict[str, Any]], config: OptimiserConfig) -> None:
-        """`groups` are torch's parameter groups, each with its base `lr`."""
+    A step is `clear`, then `backward` within `part` for each part of the batch, then `step`.
+    """
+
+    def __init__(self, module: nn.Module, groups: Groups, config: OptimiserConfig) -> None:
         self.module = module
         self.config = config
-        self.optimizer = torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
+        self.optimizer = optimizer_of(groups, config)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
 
     def start(self, fabric: Fabric) -> None:
@@ -29,14 +34,43 @@ class Learner:
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
         self.module.train()
 
-    def step(self, loss: Tensor, iteration: int) -> None:
-        """One optimiser step down `loss` at the scheduled learning rate of this iteration."""
+    def clear(self) -> None:
+        """Forget the gradients of the step before."""
+        self.stepper.zero_grad(set_to_none=True)
+
+    def part(self, last: bool) -> AbstractContextManager[None]:
+        """Around forward and backward of one part: processes sum their gradients in the last one alone."""
+        context: AbstractContextManager[None] = self.fabric.no_backward_sync(self.wrapped, enabled=not last)
+        return context
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of one part's loss, so that the step's gradient is the mean over its parts."""
+        parts = self.config.accumulate
+        self.fabric.backward(loss if parts == 1 else loss / parts)
+
+    def step(self, iteration: int) -> dict[str, Tensor]:
+        """One optimiser step at the scheduled learning rate; the gradient's norm where it is clipped.
+
+        The norm is that of the unscaled gradient, before it is shortened. Under fp16 it is not finite where the scaler
+        leaves the step out.
+        """
         factor = poly(iteration / self.config.iterations, self.config.poly_power, self.config.warmup)
         for group, base_lr in zip(self.stepper.param_groups, self.base_lrs, strict=True):
             group["lr"] = base_lr * factor
-        self.stepper.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        norm = {}
+        if self.config.clip_norm is not None:
+            found = self.fabric.clip_gradients(
+                self.wrapped, self.stepper, max_norm=self.config.clip_norm, error_if_nonfinite=False
+            )
+            assert found is not None, "a norm comes back where one is asked for"
+            norm = {GRADIENT_NORM: found}
         self.stepper.step()
+        return norm
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step, of the first group."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import DataError
 from pipeline.facts import usable_cores
+from pipeline.signals import outlast_a_stop
 from stages.training.augment import Augmentation, Draw, crop_into, crop_on_device, draw
 from stages.training.pictures import Pictures
 
@@ -48,7 +49,7 @@ def training_batches(
     iterations: int,
     workers: int,
     device: str | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Batches `start_iteration` .. `iterations` - 1 of the stream that `seed` fixes.
 
     Every epoch is a new permutation of the split; a sample's augmentation depends on (seed, position in the
@@ -66,6 +67,7 @@ def training_batches(
         num_workers=processes,
         # A fork shares the decoded images instead of copying them.
         multiprocessing_context="fork" if processes and sys.platform == "linux" else None,
+        worker_init_fn=outlast_a_stop,
         pin_memory=torch.cuda.is_available(),
         # A loader draws a seed for its workers when it starts: taken from torch's own generator, that draw would move
         # the dropout of a resumed run.

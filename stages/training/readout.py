@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from stages.nets.saved import load_net
 from stages.nets.taps import add_taps
 from stages.training.device import memory_format
 from stages.training.loop import train
+from stages.training.memory import memory_told, too_large
 from stages.training.start import place
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class FrozenMaps:
             self.kept_bytes += size
         return map_CHW
 
-    def batches(self, start: int, config: Config) -> Iterator[Tensor]:
+    def batches(self, start: int, config: Config) -> Generator[Tensor]:
         """Batches N x C x h x w; what stands in one depends on (seed, iteration) alone."""
         for iteration in range(start, config.iterations):
             rng = np.random.default_rng((config.seed, iteration))
@@ -132,10 +133,14 @@ def train_and_score(
     maps = FrozenMaps(readout.maps, index.samples("train"), index, root, ctx.device)
     module = place(RampError(readout.net), config, ctx.device)
 
-    def batches(start: int) -> Iterator[Tensor]:
+    def batches(start: int) -> Generator[Tensor]:
         return maps.batches(start, config)
 
-    history = train(fabric, module, batches, lambda maps_NCHW: (maps_NCHW,), config, ctx, readout.title)
+    def parts(iteration: int, maps_NCHW: Tensor) -> Iterator[tuple[Tensor]]:
+        return ((part_nCHW,) for part_nCHW in maps_NCHW.chunk(config.accumulate))
+
+    with memory_told(too_large(readout.title, config, ctx.device)):
+        history = train(fabric, module, batches, parts, config, ctx, readout.title)
     held_out = spread(index.samples(config.held_out), config.held_out_images)
     maps = FrozenMaps(readout.maps, held_out, index, root, ctx.device)
     scores = score(readout.net.eval(), (maps.map_of(i).float() for i in range(len(held_out))))

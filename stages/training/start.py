@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
     torch.manual_seed(training.seed)
     net = build(spec.net, spec.classes, **spec.args).to(ctx.device)
     crop_px = training.crop_px if training.iterations else None
-    try_out(net, spec, index.size_px, crop_px, batch=min(training.batch, 2))
+    try_out(net, spec, index.size_px, crop_px, batch=min(training.batch // training.accumulate, 2))
     if config.weights is None:
         ctx.log(f"{spec.net}: random initialisation, seed {training.seed}")
         return net, spec
@@ -46,7 +46,7 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
     return net, spec
 
 
-def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Callable[[int], Iterator[Batch]]:
+def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Callable[[int], Generator[Batch]]:
     """Function of the first iteration that gives the training batches from there on."""
     augmentation = Augmentation(config.crop_px, config.scale, config.mirror, config.jitter)
     ctx.log(
@@ -58,7 +58,7 @@ def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Cal
     pictures = Pictures(index, images_root(data, index, ctx.settings), "train", config.decoded, folder)
     device = device_of_crops(config.augment_on, ctx.device)
 
-    def from_iteration(start: int) -> Iterator[Batch]:
+    def from_iteration(start: int) -> Generator[Batch]:
         return training_batches(
             pictures, augmentation, config.batch, config.seed, start, config.iterations, config.workers, device
         )

@@ -62,7 +62,7 @@ def trained(scratch: Path, stop_at: int | None = None) -> tuple[dict[str, Tensor
     config = OptimiserConfig(iterations=ITERATIONS, lr=0.05, checkpoint_iterations=3, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     module = Fit()
-    history = train(fabric, module, batches, lambda x: (x,), config, context(scratch, stop_at), "fit")
+    history = train(fabric, module, batches, lambda i, x: [(x,)], config, context(scratch, stop_at), "fit")
     return module.state_dict(), history
 
 
@@ -97,7 +97,7 @@ def test_a_broken_term_is_named_with_its_iteration(tmp_path) -> None:
     config = OptimiserConfig(iterations=3, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     with pytest.raises(TrainingError, match="not finite at iteration 0: pair_wise"):
-        train(fabric, Broken(), batches, lambda x: (x,), config, context(tmp_path), "fit")
+        train(fabric, Broken(), batches, lambda i, x: [(x,)], config, context(tmp_path), "fit")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
@@ -110,12 +110,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
     config = OptimiserConfig(iterations=ITERATIONS, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     with pytest.raises(TrainingError, match="cannot resume from"):
-        train(fabric, Other(), batches, lambda x: (x,), config, context(tmp_path), "fit")
+        train(fabric, Other(), batches, lambda i, x: [(x,)], config, context(tmp_path), "fit")
 
 
 def test_weights_that_broke_under_finite_terms_never_replace_a_good_checkpoint(tmp_path) -> None:
     config = OptimiserConfig(iterations=3, lr=1e38, checkpoint_iterations=1, precision="fp32")
     fabric = start_fabric("fp32", "cpu", seed=0)
     with pytest.raises(TrainingError, match="is not finite after iteration 0, although every term was"):
-        train(fabric, Fit(), batches, lambda x: (x,), config, context(tmp_path), "fit")
+        train(fabric, Fit(), batches, lambda i, x: [(x,)], config, context(tmp_path), "fit")
     assert not (tmp_path / "fit.pt").exists()

@@ -114,8 +114,8 @@ def test_resumed_equals_uninterrupted_with_a_discriminator(tmp_path: Path) -> No
     with pytest.raises(Interrupted):
         trained(tmp_path / "parts", stop_at=5)
     state = torch.load(tmp_path / "parts" / "student.pt", weights_only=True)
-    assert state["iteration"] == 4 and set(state["learners"]) == {"module", "adversary"}
-    assert state["learners"]["adversary"]["optimizer"]["state"], "the discriminator's momentum is kept"
+    assert state["iteration"] == 4 and set(state["parts"]) == {"module", "adversary", "precision", "keeper"}
+    assert state["parts"]["adversary"]["optimizer"]["state"], "the discriminator's momentum is kept"
     resumed, resumed_history = trained(tmp_path / "parts")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert timeless(resumed_history) == timeless(history)
@@ -130,7 +130,7 @@ def test_a_checkpoint_without_discriminator_is_refused_where_there_is_one(tmp_pa
 
 def test_the_discriminator_is_trained_at_its_own_learning_rate(tmp_path: Path) -> None:
     trained(tmp_path)
-    state = torch.load(tmp_path / "student.pt", weights_only=True)["learners"]["adversary"]
+    state = torch.load(tmp_path / "student.pt", weights_only=True)["parts"]["adversary"]
     last = (1 - (ITERATIONS - 1) / ITERATIONS) ** 0.9
     assert [group["lr"] for group in state["optimizer"]["param_groups"]] == pytest.approx([4e-4 * last])
 
@@ -167,7 +167,9 @@ def test_the_start_tells_every_term(tmp_path: Path) -> None:
     trained(tmp_path, lines=lines)
     assert "term auxiliary: left out, the student has no auxiliary head" in lines
     assert any(line.startswith("term position: 1 x mean, tap pyramid, student through a 1x1 adapter") for line in lines)
-    assert len(lines) == len(resolve("idd-published", {}))
+    assert "teacher small: 1 batch norms folded into their convolutions" in lines
+    assert lines[-1] == "student: sgd, momentum 0.9, lr 0.05, weight decay 0.0005"
+    assert len(lines) == len(resolve("idd-published", {})) + 2
 
 
 def test_a_term_that_breaks_is_named_and_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
@@ -177,8 +179,8 @@ def test_a_term_that_breaks_is_named_and_the_last_good_checkpoint_stays(tmp_path
         def forward(self, images_NCHW: Tensor) -> dict[str, Tensor]:
             maps = super().forward(images_NCHW)
             self.calls += 1
-            # The first call measures the maps; iteration 3 is the fifth.
-            return maps | {"pyramid": maps["pyramid"] * float("nan")} if self.calls == 5 else maps
+            # Three calls measure the maps and fold the batch norm; iteration 3 is the seventh.
+            return maps | {"pyramid": maps["pyramid"] * float("nan")} if self.calls == 7 else maps
 
     breaking = Teacher(Breaking(6).eval(), SPEC, PositionNet(6, hidden=3))
     with pytest.raises(TrainingError, match="not finite at iteration 3: pair_wise, inter_class, position") as caught:
@@ -186,4 +188,4 @@ def test_a_term_that_breaks_is_named_and_the_last_good_checkpoint_stays(tmp_path
     assert "nothing that is not finite was kept" in str(caught.value)
     state = torch.load(tmp_path / "student.pt", weights_only=True)
     assert state["iteration"] == 2
-    assert all(value.isfinite().all() for value in state["learners"]["module"]["module"].values())
+    assert all(value.isfinite().all() for value in state["parts"]["module"]["module"].values())

@@ -1,0 +1,49 @@
+"""What to say where memory does not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pipeline.errors import TrainingError
+from stages.training.config import OptimiserConfig, TrainingConfig
+from stages.training.device import resolve_precision
+
+CPU_WORDS = ("not enough memory", "can't allocate memory")
+"""What the message of torch's CPU allocator says; it raises a plain RuntimeError."""
+
+
+@contextmanager
+def memory_told(what: str) -> Iterator[None]:
+    """TrainingError `what`, one line with what to lower, where memory does not suffice within the block."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(what) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator gave up, a GPU's or the CPU's."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in CPU_WORDS)
+
+
+def too_large(title: str, config: OptimiserConfig, device: str) -> str:
+    """What was asked for of a training, and what to lower, in the order in which it costs least."""
+    part, precision = config.batch // config.accumulate, resolve_precision(config.precision, device)
+    asked = f"batch {config.batch}" + (f" in {config.accumulate} parts" if config.accumulate > 1 else "")
+    ways = []
+    if precision == "fp32":
+        ways.append("precision = 'bf16-mixed'")
+    # Batch norms want two images a part.
+    smaller = next((size for size in range(part - 1, 1, -1) if config.batch % size == 0), None)
+    if smaller:
+        ways.append(f"accumulate = {config.batch // smaller} (the same batch in smaller parts)")
+    if isinstance(config, TrainingConfig):
+        asked += f", crop {config.crop_px[0]}x{config.crop_px[1]}"
+        ways.append("a smaller crop_px")
+    ways.append("a smaller batch")
+    return f"{title}: memory of the {device} does not suffice for {asked}, precision {precision}: try {', '.join(ways)}"
