@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.training.keeper import VAL
+from stages.training.learner import GRADIENT_NORM
 
 CURVE = "training_curve.png"
-NO_TERMS = {"iteration", "seconds", "lr", VAL, "gradient_norm"}
+NO_TERMS = {"iteration", "seconds", "lr", VAL, GRADIENT_NORM}
 WIDTH_INCH = 9.0
 HEIGHTS_INCH = {"terms": 3.6, "critics": 1.8, "val": 1.8, "lr": 1.3}
 POINTS = 100

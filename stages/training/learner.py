@@ -12,8 +12,8 @@ from stages.training.config import OptimiserConfig
 from stages.training.optimiser import Groups, optimizer_of
 from stages.training.schedule import poly
 
-GRADIENT_NORM = "gradient_norm"
-"""Key of the norm among the values of a step."""
+GRADIENT_NORM = "norm_before_clip"
+"""Key of the L2 norm of the whole gradient among the values of a step; `gradient_norm` is that of each term."""
 
 
 class Learner:

@@ -54,8 +54,8 @@ class NetWithTerms(nn.Module):
     """A network under its weighted loss terms, so that the adapters inside the terms train along.
 
     forward: images N x H x W x 3 uint8 RGB, labels N x H x W uint8 (255 = ignore), the teacher's maps or None, the
-    weight of each term, and where they are a part of the batch, which -> (weighted total, {term: unweighted value, without
-    graph}, what the critics learn from).
+    weight of each term, and which part of the batch these are, if not all -> (weighted total, {term: unweighted value,
+    without graph}, what the critics learn from).
     """
 
     def __init__(self, net: nn.Module, normalise: nn.Module, terms: DistillationTerms, compile: bool = False) -> None:

@@ -1,0 +1,33 @@
+"""Out of memory is told with what was asked for and what to lower."""
+
+import pytest
+import torch
+
+from pipeline.errors import TrainingError
+from stages.training.config import OptimiserConfig, TrainingConfig
+from stages.training.memory import memory_told, too_large
+
+
+def test_the_cpu_s_own_message_is_known() -> None:
+    with pytest.raises(TrainingError, match=r"^what to lower$"), memory_told("what to lower"):
+        torch.empty(1 << 56, dtype=torch.uint8)
+
+
+def test_a_gpu_s_message_is_known_and_other_errors_pass() -> None:
+    with pytest.raises(TrainingError, match=r"^what to lower$"), memory_told("what to lower"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"), memory_told("what to lower"):
+        raise RuntimeError("shapes differ")
+
+
+def test_what_to_lower() -> None:
+    config = TrainingConfig(batch=8, crop_px=(512, 1024), precision="fp32")
+    assert too_large("teacher", config, "cpu") == (
+        "teacher: memory of the cpu does not suffice for batch 8, crop 512x1024, precision fp32: "
+        "try precision = 'bf16-mixed', accumulate = 2 (the same batch in smaller parts), a smaller crop_px, "
+        "a smaller batch"
+    )
+    config = OptimiserConfig(batch=8, accumulate=4, precision="bf16-mixed")
+    assert too_large("position", config, "cpu") == (
+        "position: memory of the cpu does not suffice for batch 8 in 4 parts, precision bf16-mixed: try a smaller batch"
+    )
