@@ -3,8 +3,8 @@
 Most terms are means over images or over the cells of images. Parts are equally large, so the mean of their means is the
 whole batch's; `factor` makes it so for a mean over valid pixels and for a sum. So a step in parts takes the whole
 batch's gradient, up to rounding, as far as the network computes each image by itself. Batch norm does not: it
-normalises each part by the part's own statistics, in the discriminator too. Dropout and the discriminator's interpolation draw other random
-numbers for a part than for the whole.
+normalises each part by the part's own statistics, in the discriminator too. Dropout and the discriminator's
+interpolation draw other random numbers for a part than for the whole.
 """
 
 from __future__ import annotations
