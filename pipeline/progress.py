@@ -56,8 +56,11 @@ def terminal_bar(meter: Meter) -> Iterator["TerminalBar"]:
     """A rich progress bar for the length of the block."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+    # On a narrow terminal the terms go on in further lines, where they would be cut off.
+    text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=False))
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), text)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield TerminalBar(meter, progress)
 
