@@ -1,5 +1,6 @@
 """A small student under whole methods: what is trained, what is looked at, and that a resumed run is the same run."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -31,9 +32,9 @@ SPEC = NetSpec("small", CLASSES, {}, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 class Small(nn.Module):
     """One convolution to a quarter of the grid, and a classifier; batch norm and dropout so that state matters."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dropout: float = 0.2) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 4, 4), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.2))
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 4, 4), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(dropout))
         self.head = nn.Conv2d(width, CLASSES, 1)
         self.aux_head = None
         self.tap_channels = {"logits": CLASSES, "pyramid": width}
@@ -84,6 +85,8 @@ def trained(
     every: int = 0,
     of: Teacher | None = None,
     lines: list[str] | None = None,
+    compile: bool = False,
+    dropout: float = 0.2,
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """State of the student after training, and the history."""
 
@@ -95,11 +98,17 @@ def trained(
     log = lines.append if lines is not None else lambda line: None
     ctx = Context(scratch, scratch, "cpu", {}, log, progress)
     config = TrainingConfig(
-        iterations=ITERATIONS, batch=2, crop_px=(32, 32), lr=0.05, precision="fp32", checkpoint_iterations=2
+        iterations=ITERATIONS,
+        batch=2,
+        crop_px=(32, 32),
+        lr=0.05,
+        precision="fp32",
+        checkpoint_iterations=2,
+        compile=compile,
     )
     of = of or teacher()
     fabric = start_fabric("fp32", "cpu", seed=0)
-    net, terms = Small(4), resolve(method, changes or {})
+    net, terms = Small(4, dropout), resolve(method, changes or {})
     probe = GradientShare(every, ITERATIONS, ctx.log)
     history = train_net(fabric, net, SPEC, terms, batches, config, ctx, "student", of, probe=probe)
     return net.state_dict(), history
@@ -189,3 +198,17 @@ def test_a_term_that_breaks_is_named_and_the_last_good_checkpoint_stays(tmp_path
     state = torch.load(tmp_path / "student.pt", weights_only=True)
     assert state["iteration"] == 2
     assert all(value.isfinite().all() for value in state["parts"]["module"]["module"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_it_learns_what_it_learns_otherwise_and_is_resumed(tmp_path: Path) -> None:
+    plain, _ = trained(tmp_path / "plain", "skd", every=3, dropout=0.0)
+    whole, history = trained(tmp_path / "whole", "skd", every=3, dropout=0.0, compile=True)
+    for name, value in plain.items():
+        torch.testing.assert_close(whole[name], value, rtol=1e-3, atol=1e-5)
+    assert "gradient_share" in history[0]
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "parts", "skd", every=3, dropout=0.0, compile=True, stop_at=5)
+    resumed, _ = trained(tmp_path / "parts", "skd", every=3, dropout=0.0, compile=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
