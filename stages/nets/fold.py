@@ -32,8 +32,9 @@ def fold_batch_norms(net: nn.Module, size_px: tuple[int, int]) -> int:
     replaced: Replaced = {}
     for conv_path, norm_path in pairs:
         conv, norm = net.get_submodule(conv_path), net.get_submodule(norm_path)
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         replaced |= {conv_path: conv, norm_path: norm}
-        net.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var]
+        net.set_submodule(conv_path, fuse_conv_bn_eval(conv, norm))
         net.set_submodule(norm_path, nn.Identity())
     if not pairs or same(before, net, image_1CHW):
         return len(pairs)

@@ -15,7 +15,7 @@ from pipeline.errors import TrainingError
 from pipeline.signals import HeldBack
 from pipeline.stage import Context
 from stages.losses.watch import finished
-from stages.training.checkpoint import Checkpoint, Row, checkpoint_path
+from stages.training.checkpoint import Checkpoint, Row, Stateful, checkpoint_path
 from stages.training.config import OptimiserConfig
 from stages.training.keeper import VAL, Keeper
 from stages.training.learner import Learner
@@ -100,7 +100,7 @@ class Training:
         self.title = title
         self.precision = fabric.strategy.precision
         self.readings = Readings(title, fabric.device.type == "cpu", loss_scale(self.precision) is not None)
-        parts = {**learners, "precision": self.precision, "keeper": keeper}
+        parts: dict[str, Stateful] = {**learners, "precision": self.precision, "keeper": keeper}
         self.checkpoint = Checkpoint(checkpoint_path(ctx.scratch, title), parts, config)
         self.history: list[Row] = []
         self.write: Write = lambda row: None
