@@ -71,7 +71,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     index = read_index(inputs["data"])
     if not index.samples(config.held_out):
         raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
-    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
+    fabric = start_fabric(config.precision, ctx.device, config.seed)
     metrics: dict[str, Any] = {"tap": config.tap}
     features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)
     history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)

@@ -48,8 +48,6 @@ class OptimiserConfig(StageConfig):
     precision: Precision = "auto"
     """`auto` takes bf16 where the device computes it natively, fp32 elsewhere."""
     channels_last: bool = True
-    compile: Annotated[bool, AbsentAt(False)] = False
-    """Whether torch.compile makes the networks' forward and backward; needs a C++ compiler, on a GPU triton as well."""
     seed: int = Field(0, ge=0)
     checkpoint_iterations: Annotated[int, Mark.NEUTRAL] = Field(200, ge=1)
     """Steps between two resume checkpoints."""
@@ -121,6 +119,8 @@ class TrainingConfig(OptimiserConfig):
     """Splits that are scored after training; splits without images or labels are left out."""
     evaluation: Annotated[EvaluationConfig, AbsentAt(EvaluationConfig())] = EvaluationConfig()
     """How they are scored."""
+    compile: Annotated[bool, AbsentAt(False)] = False
+    """Whether torch.compile makes the networks' forward and backward; needs a C++ compiler, on a GPU triton as well."""
     validate_iterations: Annotated[int, AbsentAt(0)] = Field(0, ge=0)
     """Steps between two scorings on val while it trains, the last one at the end; 0 scores after training alone."""
     keep: Annotated[Literal["last", "best"], AbsentAt("last")] = "last"
