@@ -15,8 +15,8 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from stages.datasets.catalogue import published_classes
-from stages.datasets.folder import IMAGE_SUFFIXES
 from stages.datasets.index import images_root, read_index
+from stages.datasets.layout import IMAGE_SUFFIXES
 from stages.datasets.pixels import TOO_LARGE, UNREADABLE, unreadable
 from stages.nets.normalise import Normalise
 from stages.nets.saved import load_net
