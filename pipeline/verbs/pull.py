@@ -28,8 +28,8 @@ def command(
     is checked against its sha256. Where another artifact is current here under the same key, it stays so.
     """
     from pipeline.remote.transfer import How, pull
-    from pipeline.remote.url import opened
+    from pipeline.remote.url import Absent, opened
 
     planner = planner_of(recipe, settings, home)
-    with opened(store_url, create=False) as remote:
+    with opened(store_url, Absent.REFUSE) as remote:
         report(pull(planner, remote, references, How(use=use, dry=dry_run), say), as_json)

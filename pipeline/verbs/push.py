@@ -28,8 +28,8 @@ def command(
     overwritten.
     """
     from pipeline.remote.transfer import How, push
-    from pipeline.remote.url import opened
+    from pipeline.remote.url import Absent, opened
 
     planner = planner_of(recipe, settings, home)
-    with opened(store_url, create=not dry_run) as remote:
+    with opened(store_url, Absent.LEAVE if dry_run else Absent.MAKE) as remote:
         report(push(planner, remote, references, How(use=use, dry=dry_run)), as_json)
