@@ -65,7 +65,7 @@ def text(result: Mapping[str, Any]) -> list[str]:
     return [*lines, closing + (f"; {unclear} rows scatter too much to rule one out" if unclear else "")]
 
 
-@click.command(name="check")
+@click.command(name="check", short_help="Hold latencies to an earlier report.")
 @click.argument("report", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--against", required=True, type=click.Path(path_type=Path, exists=True), help="The report to hold to.")
 @click.option("--max-slowdown", type=click.FloatRange(min=1.0), default=1.1, show_default=True, help="Allowed factor.")

@@ -10,7 +10,7 @@ from pipeline.references import resolve
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="diff")
+@click.command(name="diff", short_help="Compare two artifacts of one kind.")
 @click.argument("old")
 @click.argument("new")
 @with_recipe

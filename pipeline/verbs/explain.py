@@ -10,7 +10,7 @@ from pipeline.plan import MADE, SETTLED, Status
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="explain")
+@click.command(name="explain", short_help="What changed since a stage was made: old -> new.")
 @click.argument("stage")
 @with_recipe
 def command(stage: str, recipe: str, settings: tuple[str, ...], home: Path, as_json: bool) -> None:

@@ -19,7 +19,7 @@ FORMS = ("ids", "color", "cityscapes")
 DIGITS = 12
 
 
-@click.command(name="infer")
+@click.command(name="infer", short_help="Predict images: one PNG for each.")
 @with_recipe
 @click.option("--split", type=click.Choice(("train", "val", "test")), help="Predict this split of the data.")
 @click.option("--images", type=click.Path(path_type=Path, file_okay=False), help="Predict the pictures below a folder.")

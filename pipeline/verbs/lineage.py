@@ -11,7 +11,7 @@ from pipeline.store.inventory import take_inventory
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="lineage")
+@click.command(name="lineage", short_help="What an artifact was made from, and what from it.")
 @click.argument("reference")
 @with_recipe
 def command(reference: str, recipe: str, settings: tuple[str, ...], home: Path, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pipeline.verbs.options import planner_of, say, with_recipe
 from pipeline.verbs.remote_options import report, with_store
 
 
-@click.command(name="pull")
+@click.command(name="pull", short_help="Fetch artifacts from a remote store.")
 @click.argument("references", nargs=-1, metavar="[REFERENCE]...")
 @with_store
 @with_recipe

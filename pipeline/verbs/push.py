@@ -8,7 +8,7 @@ from pipeline.verbs.options import planner_of, with_recipe
 from pipeline.verbs.remote_options import report, with_store
 
 
-@click.command(name="push")
+@click.command(name="push", short_help="Send artifacts to a remote store.")
 @click.argument("references", nargs=-1, metavar="[REFERENCE]...")
 @with_store
 @with_recipe

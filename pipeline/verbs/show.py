@@ -13,7 +13,7 @@ from pipeline.store.store import Artifact
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="show")
+@click.command(name="show", short_help="Figures, files and folder of an artifact.")
 @click.argument("reference")
 @with_recipe
 def command(reference: str, recipe: str, settings: tuple[str, ...], home: Path, as_json: bool) -> None:

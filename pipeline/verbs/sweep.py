@@ -14,7 +14,7 @@ from pipeline.sweep.definition import SEED_FIELD, Definition
 from pipeline.verbs.options import home_option, json_option, print_json, say, set_option
 
 
-@click.command(name="sweep")
+@click.command(name="sweep", short_help="Run a recipe under many settings and seeds.")
 @click.argument("file", required=False)
 @click.option("--recipe", help="Shipped name or a .toml file.  [default: quickstart]")
 @click.option("--axis", "axes", multiple=True, metavar="A.B=V,W", help="A field and its values; several axes multiply.")

@@ -12,7 +12,7 @@ from pipeline.store.store import Artifact
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="tag")
+@click.command(name="tag", short_help="Name artifacts, which gc then keeps.")
 @click.argument("name", required=False)
 @click.argument("reference", required=False)
 @click.option("--delete", is_flag=True, help="Remove the tag NAME; the artifact stays.")

@@ -12,7 +12,7 @@ from pipeline.store.verify import verdict
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="verify")
+@click.command(name="verify", short_help="Hash every file of artifacts again.")
 @click.argument("references", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every artifact of the store, whatever made it.")
 @with_recipe
