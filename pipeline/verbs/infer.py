@@ -12,7 +12,7 @@ from pipeline.plan import Planner
 from pipeline.references import resolve
 from pipeline.store.store import Artifact
 from pipeline.verbs.image_bar import ImageBar
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 INFER = "stages.infer"
 FORMS = ("ids", "color", "cityscapes")
@@ -50,7 +50,7 @@ def command(
     if (split is None) == (images is None):
         raise click.UsageError("give --split NAME or --images FOLDER, one of them")
     planner = planner_of(recipe, settings, home, device)
-    network = resolve(reference, planner)
+    network = resolve(reference, planner, say)
     kind, seen = network.manifest["stage"], evaluation(planner, network)
     where = split or "images"
     target = out or planner.store.home / "predictions" / f"{kind}-{network.digest[:DIGITS]}" / f"{where}-{form}"
