@@ -96,4 +96,7 @@ def check_args(name: str, builder: Callable[..., Any], args: Mapping[str, Any], 
         if argument in fixed:
             raise NetworkError(f"{name}: args.{argument} is not the recipe's to give: {fixed[argument]}")
         if argument not in known:
-            raise NetworkError(f"{name} takes no argument {argument!r}: {nearest(argument, known or ['none'])}")
+            raise NetworkError(
+                f"{name} takes no argument {argument!r}: {nearest(argument, known or ['none'])}; "
+                "if it was set for another network, args = {} takes it away"
+            )
