@@ -84,7 +84,7 @@ def test_edited_code_is_a_cause_beside_another_method(checkout) -> None:
 
 def test_a_changed_helper_two_imports_away_is_named_with_the_way_to_it(checkout) -> None:
     pipeline, home = checkout
-    edit(pipeline.root, "export/parity.py", "MARGIN = 1e-3", "MARGIN = 2e-3")
+    edit(pipeline.root, "export/parity.py", "\nMARGIN = 1e-3", "\nMARGIN = 2e-3")
     (line,) = explained(pipeline, home, "export.onnx")
     assert line.startswith("code.export.parity: ")
     assert "(export.onnx > " in line and line.endswith(" > export.parity)")
