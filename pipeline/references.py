@@ -14,6 +14,7 @@ from pipeline.errors import CorruptError, StoreError
 from pipeline.graph import BY_NAME, NAMES, matching
 from pipeline.nearest import nearest
 from pipeline.plan import Planner
+from pipeline.render import moment
 from pipeline.store.store import Artifact, Store
 from pipeline.store.verify import check
 
@@ -97,7 +98,7 @@ def one_of_equals(planner: Planner, folders: Sequence[Path], say: Say) -> Artifa
 def made_at(store: Store, folder: Path) -> str:
     """When an artifact was made, as far as it can tell."""
     try:
-        return str(store.at(folder).manifest["created"])
+        return moment(store.at(folder).manifest["created"])
     except CorruptError:
         return "corrupt"
 

@@ -7,6 +7,7 @@ import click
 
 from pipeline.graph import matching
 from pipeline.plan import MADE, SETTLED, Status
+from pipeline.render import moment
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
@@ -49,7 +50,7 @@ def describe(status: Status, statuses: dict[str, Status], told: set[str]) -> dic
 def lines(document: dict[str, Any], indent: str = "") -> list[str]:
     """The document as text."""
     compared = document["compared_with"]
-    beside = f", compared with {compared['digest'][:12]} of {compared['created']}" if compared else ""
+    beside = f", compared with {compared['digest'][:12]} of {moment(compared['created'])}" if compared else ""
     shown = [f"{indent}{document['stage']}: {document['state']}{beside}"]
     if document["waits_for"]:
         shown.append(f"{indent}  waits for {', '.join(document['waits_for'])}")
