@@ -12,7 +12,7 @@ from pipeline.plan import Planner
 from pipeline.references import resolve
 from pipeline.store.store import Artifact
 from pipeline.verbs.image_bar import ImageBar
-from pipeline.verbs.options import planner_of, print_json, say, with_recipe
+from pipeline.verbs.options import device_option, planner_of, print_json, say, with_recipe
 
 INFER = "stages.infer"
 FORMS = ("ids", "color", "cityscapes")
@@ -33,7 +33,7 @@ DIGITS = 12
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the PNGs.")
 @click.option("--stage", "reference", default="distill", show_default=True, help="Whose network, e.g. teacher.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@device_option
 def command(
     recipe: str,
     settings: tuple[str, ...],
