@@ -45,6 +45,7 @@ class Measured:
 
     @property
     def name(self) -> str:
+        """`student.fp16.labels tensorrt`: the file without its suffix, and the runtime."""
         return f"{self.path.stem} {self.runtime}"
 
 

@@ -35,6 +35,7 @@ class LogitErrors:
 
     @property
     def mean_abs(self) -> float:
+        """Mean absolute difference over all values."""
         return self.sum_abs / self.values
 
     def __add__(self, other: "LogitErrors") -> "LogitErrors":
@@ -54,6 +55,7 @@ class LabelAgreement:
 
     @property
     def share(self) -> float:
+        """Share of the pixels with torch's label, 0..1."""
         return self.agreeing / self.pixels
 
     def __add__(self, other: "LabelAgreement") -> "LabelAgreement":
@@ -82,6 +84,7 @@ class Comparison:
 
     @property
     def miou_delta_points(self) -> float:
+        """The form's mIoU less torch's, in percentage points."""
         return POINTS * (self.miou_exported - self.miou_torch)
 
     def to_json(self) -> dict[str, Any]:

@@ -156,6 +156,7 @@ def make_profiler(trt: Any) -> Any:
             self.totals: dict[str, float] = {}
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
+            """TensorRT's call for each layer of a run."""
             self.totals[layer_name] = self.totals.get(layer_name, 0.0) + ms
 
     return Profiler()

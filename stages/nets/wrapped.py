@@ -41,6 +41,7 @@ class Wrapped(nn.Module):
 
     @aux_head.setter
     def aux_head(self, nothing: None) -> None:
+        """Only None can be set: it drops the classifier from what ships."""
         for name in AUX_NAMES:
             if isinstance(getattr(self.model, name, None), nn.Module):
                 setattr(self.model, name, nothing)
