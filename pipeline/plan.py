@@ -236,16 +236,16 @@ class Planner:
 
         Where that config cannot be read any more, today's components as they are.
         """
-        if old["config"] == found.components["config"]:
+        if old.get("config") == found.components["config"]:
             return found.components
         module, inputs = self.modules[found.stage.name], found.components["inputs"]
         try:
-            config = module.Config.model_validate(old["config"])
+            config = module.Config.model_validate(old.get("config"))
             chosen = {"choices": self.choices(found.stage.name, config), "code": self.code(found.stage, config)}
             needs = module.needs(config)
         except (ValidationError, PipelineError):
             return found.components
-        return {**found.components, **chosen, "inputs": {n: inputs.get(n, old["inputs"].get(n)) for n in needs}}
+        return {**found.components, **chosen, "inputs": {n: inputs.get(n, old.get("inputs", {}).get(n)) for n in needs}}
 
     def unavailable(self, stage: Stage) -> str | None:
         """Why this machine cannot run the stage, or None."""
