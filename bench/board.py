@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from bench.environment import describe
-from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
+from bench.ratio import paired_ratio
+from bench.timing import Call, Candidate, Row, Schedule, measure, statistics
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.latency import Call, Candidate
+from bench.timing import Call, Candidate
 from export.deployed import Deployed
 from export.forms import Batch
 from export.onnx_graph import export_logits

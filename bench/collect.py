@@ -14,9 +14,10 @@ import torch
 from bench.candidates import Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
-from bench.latency import Row, Schedule, measure, paired_ratio, skipped, steps
+from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
 from bench.stage import Config
+from bench.timing import Row, Schedule, measure, skipped, steps
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError

@@ -8,9 +8,9 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
     complexity      {role: bench.complexity.complexity(...)}
-    latency         settings (bench.latency.Schedule, batch, device, image),
-                    rows (bench.latency.Row.to_json, role, runtime, file, output, miou, miou_images),
-                    ratios (bench.latency.Ratio)
+    latency         settings (bench.timing.Schedule, batch, device, image),
+                    rows (bench.timing.Row.to_json, role, runtime, file, output, miou, miou_images),
+                    ratios (bench.ratio.Ratio)
     parity          split, limits, files (export.parity.Comparison.to_json)
     environment     bench.environment.describe()
     engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
