@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from bench.environment import describe
+from bench.gpu_times import gpu_times, gpu_warnings
 from bench.ratio import paired_ratio
-from bench.timing import Call, Candidate, Row, Schedule, measure, statistics
+from bench.timing import Call, Candidate, Row, Schedule, measure
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy
@@ -31,7 +32,6 @@ from export.runtimes.protocol import Runtime
 from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
-COMPUTE_SAMPLES = 100
 QUANTITIES = ("inference", "pipeline")
 
 
@@ -72,14 +72,15 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         opened: dict[str, Runtime] = {}
         candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
         rows = measure(candidates, schedule, on_done=say)
-        compute = {each.name: compute_statistics(opened[each.name], bundle) for each in found if each.name in opened}
+        images_NHWC, _ = bundle.golden()
+        times = {name: gpu_times(runtime, images_NHWC) for name, runtime in opened.items()}
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
     report = {
         "schema_version": SCHEMA_VERSION,
         "kind": "board",
         "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
         "environment": environment,
-        "latency": {"settings": settings, "rows": described(bundle, found, rows, compute), "ratios": ratios(rows)},
+        "latency": {"settings": settings, "rows": described(bundle, found, rows, times), "ratios": ratios(rows)},
         "engines": engines(bundle),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -129,17 +130,8 @@ def candidates_of(
     return [Candidate(f"{each.name} {quantity}", load) for quantity, load in zip(QUANTITIES, loads, strict=True)]
 
 
-def compute_statistics(runtime: Runtime, bundle: Bundle) -> dict[str, Any] | None:
-    """Milliseconds of the engine alone on the GPU; None for a runtime that cannot tell them apart."""
-    timed = getattr(runtime, "timed", None)
-    if timed is None:
-        return None
-    images_NHWC, _ = bundle.golden()
-    return asdict(statistics([timed(images_NHWC)[1] for _ in range(COMPUTE_SAMPLES)]))
-
-
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None]
+    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -149,9 +141,14 @@ def described(
         scored = known.get(digest)
         accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
+            on_gpu = times.get(each.name, {})
+            plain = row.to_json()
+            plain["warnings"] += gpu_warnings(on_gpu) if quantity == "inference" else []
             table.append(
                 {
-                    **row.to_json(),
+                    **plain,
+                    "compute_ms": None,
+                    **on_gpu,
                     "role": "student",
                     "quantity": quantity,
                     "form": each.form,
@@ -159,7 +156,6 @@ def described(
                     "runtime": each.runtime,
                     "file": each.path.name,
                     "sha256": digest,
-                    "compute_ms": compute.get(each.name),
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }
             )

@@ -9,7 +9,7 @@ In each round chance decides who goes first. What the machine adds to the first 
 one round resembles the next: whether it raises or lowers the round's ratio is a fair coin. The sign test asks for
 nothing more, so the interval that belongs to it, from one order statistic of the rounds' ratios to another, keeps its
 confidence under any drift and any distribution, and a few rounds that a neighbour has spoiled do not move it. A fixed
-order (back and forth) does not have that: noise that lasts longer than a turn then repeats its sign from round to round.
+order (back and forth) does not have that: noise that outlasts a turn then repeats its sign from round to round.
 
 What the interval does not know: the same file loaded a second time lies elsewhere in memory, which may make it some
 tenths of a percent faster or slower for as long as it stays loaded.

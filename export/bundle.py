@@ -36,6 +36,7 @@ TRAVELS = (
     "bench/__init__.py",
     "bench/board.py",
     "bench/environment.py",
+    "bench/gpu_times.py",
     "bench/ratio.py",
     "bench/timing.py",
 )
