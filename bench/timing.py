@@ -13,6 +13,7 @@ the rounds are what an interval is made from.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+
+from pipeline.errors import PipelineError
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -43,6 +46,12 @@ class Candidate:
     """Prepares whatever is needed (`load_ms`) and returns the callable that makes one inference.
 
     The callable returns once its result is in host memory: what a GPU has queued is then done.
+    """
+    reload: Callable[[], None] | None = None
+    """Loads anew what the callable runs; None where that is impossible.
+
+    Where a model comes to lie in memory makes it some tenths of a percent faster or slower for as long as it stays
+    there. Loaded anew from round to round, that is one more thing that falls on a candidate by chance.
     """
 
 
@@ -110,6 +119,19 @@ class Row:
         }
 
 
+def reason(error: Exception) -> str:
+    """An exception in one line: a message that was written for users as it is, any other behind its type's name."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    first_line = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first_line}"
+
+
+def failed(name: str, why: str) -> Row:
+    """Row of a candidate that could not even be prepared."""
+    return Row(name, status="failed", why=why)
+
+
 def skipped(name: str, why: str) -> Row:
     """Row of a candidate that cannot run here."""
     return Row(name, status="skipped", why=why)
@@ -161,7 +183,7 @@ def measure(
     or not: `steps(len(candidates), schedule)` times. `seed` draws the order of the turns.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
-    turns = [_Turn(candidate, clock) for candidate in candidates]
+    turns = [Turn(candidate, clock) for candidate in candidates]
     for turn in turns:
         turn.attempt(turn.load)
         on_done(f"{turn.row.name}: loaded")
@@ -182,7 +204,7 @@ def steps(candidates: int, schedule: Schedule) -> int:
     return candidates * (2 + schedule.repeats)
 
 
-class _Turn:
+class Turn:
     """A candidate under measurement: its callable, and the row being filled."""
 
     def __init__(self, candidate: Candidate, clock: Clock) -> None:
@@ -192,6 +214,7 @@ class _Turn:
         self.call: Call | None = None
         self.spent_ns = 0
         """In all turns, calls that are not counted included."""
+        self.turns = 0
 
     def attempt(self, step: Callable[..., None], *arguments: Schedule) -> None:
         """Runs one step; an exception ends this candidate alone."""
@@ -200,17 +223,18 @@ class _Turn:
         try:
             step(*arguments)
         except Exception as error:
-            first_line = (str(error).strip().splitlines() or ["no message"])[0]
-            self.row.status, self.row.why = "failed", f"{type(error).__name__}: {first_line}"
+            self.row.status, self.row.why = "failed", reason(error)
             self.call = None
 
     def load(self) -> None:
+        """Load the candidate and make its first inference."""
         start = self.clock()
         self.call = self.candidate.load()
         self.row.load_ms = (self.clock() - start) / NS_PER_MS
-        self.row.first_ms = self._once() / NS_PER_MS
+        self.row.first_ms = self.once() / NS_PER_MS
 
     def warm_up(self, schedule: Schedule) -> None:
+        """Run until the spread settles."""
         window_ns = schedule.warmup_s * NS_PER_S / WARMUP_WINDOWS
         medians: list[float] = []
         start = self.clock()
@@ -229,10 +253,11 @@ class _Turn:
         """
         if self.spent_ns >= schedule.max_s * NS_PER_S and len(self.row.rounds_ns) >= LEAST_ROUNDS:
             return
+        self.load_again(schedule)
         longest_ns = schedule.max_s * NS_PER_S / schedule.repeats
         with collector_at_rest():
             began = start = self.clock()
-            samples = [self._once()]
+            samples = [self.once()]
             if samples[0] < longest_ns:
                 start = self.clock()
                 samples = self._until(
@@ -245,7 +270,18 @@ class _Turn:
         self.row.wall_ns += end - start
         self.row.rounds_ns.append(samples)
 
-    def _once(self) -> int:
+    def load_again(self, schedule: Schedule) -> None:
+        """Load anew where it is this turn's due: as often as loading takes no longer than `min_s` in all."""
+        assert self.row.load_ms is not None, "a candidate runs after it was loaded"
+        self.turns += 1
+        load_s = (self.row.load_ms + (self.row.first_ms or 0)) / 1000
+        every = max(1, math.ceil(load_s * schedule.repeats / schedule.min_s)) if schedule.min_s > 0 else math.inf
+        if self.candidate.reload is not None and self.turns > 1 and (self.turns - 1) % every == 0:
+            self.candidate.reload()
+            self.once()
+
+    def once(self) -> int:
+        """Nanoseconds of one inference."""
         assert self.call is not None, "a candidate runs after it was loaded"
         start = self.clock()
         self.call()
@@ -257,7 +293,7 @@ class _Turn:
         start = self.clock()
         elapsed = 0
         while elapsed < max_ns and (elapsed < min_ns or len(samples) < min_samples):
-            samples.append(self._once())
+            samples.append(self.once())
             elapsed = self.clock() - start
         return samples
 

@@ -9,7 +9,7 @@ import numpy as np
 from export.runtimes.protocol import TensorSpec, check_input, only
 from pipeline.errors import NetworkError
 
-INSTALL = 'pip install "idd-pipeline[openvino]"'
+INSTALL = "pip install openvino"
 
 
 class OpenVinoRuntime:
