@@ -34,6 +34,7 @@ from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.latency.table import text_of
 from bench.timing import Schedule, failed, reason
+from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError
 from pipeline.facts import facts, usable_cores
 from pipeline.verbs.options import home_option, planner_of, recipe_option, say, set_option
@@ -101,6 +102,7 @@ def command(
         Ask(batch, size, dict(map(parse_axis, axes)))
         for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))
     ]
+    recipes.load(recipe, settings)
     known = facts(device)
     setting = Setting(known["device"], threads or usable_cores())
     with ExitStack() as stack:

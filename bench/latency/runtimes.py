@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.latency.models import Kind, Model
+from export.runtimes.openvino_runtime import INSTALL
 from export.runtimes.protocol import Network, Runtime
 from export.tensorrt import available
 from pipeline.facts import version
@@ -66,7 +67,7 @@ def lacks_cuda(facts: Mapping[str, Any]) -> str | None:
 
 
 def lacks_openvino(facts: Mapping[str, Any]) -> str | None:
-    return None if version("openvino") else "openvino is not installed: pip install openvino"
+    return None if facts["openvino"] else f"openvino is not installed: {INSTALL}"
 
 
 def lacks_tensorrt(facts: Mapping[str, Any]) -> str | None:

@@ -1,5 +1,6 @@
 """The measurements as text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +15,18 @@ def text_of(document: Mapping[str, Any]) -> str:
     """What was measured, then what could not be and why, then what to beware of, the ratios and the machine."""
     rows = document["latency"]["rows"]
     measured = [line(row) for row in rows if row["status"] == "ok"]
-    notes = [f"{row['name']}: {row['status']}: {row['why']}" for row in rows if row["status"] != "ok"]
+    notes = [f"{row['name']}: failed: {row['why']}" for row in rows if row["status"] == "failed"]
+    notes += skipped_lines(rows)
     notes += [f"{row['name']}: {warning}" for row in rows for warning in row["warnings"]]
     ratios = [ratio_line(ratio) for ratio in document["latency"]["ratios"]]
     parts = [[table(HEADER, measured)] if measured else [], notes, ratios, machine(document)]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def skipped_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What could not run, a line for each runtime and reason."""
+    reasons = Counter((row["runtime"], row["why"]) for row in rows if row["status"] == "skipped")
+    return [f"{runtime}: {count} skipped: {why}" for (runtime, why), count in reasons.items()]
 
 
 def line(row: Mapping[str, Any]) -> Sequence[str]:

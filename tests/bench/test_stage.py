@@ -109,8 +109,10 @@ def test_every_candidate_has_a_row(run: tuple[Outputs, Path], inputs: dict[str, 
     assert {name: row["status"] for name, row in rows.items()} == {
         "teacher torch": "ok",
         "student torch": "ok",
+        "student torch pipeline": "ok",
         "teacher onnxruntime": "ok",
         "student.fp32.labels onnxruntime": "ok",
+        "student.fp32.labels onnxruntime pipeline": "ok",
         "student.fp32.logits onnxruntime": "ok",
         "student tensorrt": "skipped",
     }
@@ -228,13 +230,18 @@ def test_a_teacher_that_cannot_be_exported_is_a_failed_row(
     rows = {row["name"]: row for row in report["latency"]["rows"]}
     broken = rows.pop("teacher onnxruntime")
     assert (broken["status"], broken["why"]) == ("failed", "RuntimeError: no ONNX operator for this")
-    assert [row["status"] for row in rows.values()] == ["ok", "ok", "ok", "ok", "skipped"]
+    assert [row["status"] for row in rows.values()] == [*["ok"] * 6, "skipped"]
     named = {name for ratio in report["latency"]["ratios"] for name in (ratio["numerator"], ratio["denominator"])}
-    assert named == set(rows) - {"student tensorrt"}
+    assert named == {name for name in rows if not name.endswith(("tensorrt", "pipeline"))}
 
 
 def test_torch_alone(inputs: dict[str, Path], tmp_path: Path) -> None:
     ctx = make_context(tmp_path)
     bench.run(ctx, inputs, QUICK.model_copy(update={"runtimes": ("torch",)}))
     rows = read(ctx.work, "report.json")["latency"]["rows"]
-    assert [row["name"] for row in rows] == ["teacher torch", "student torch", "student tensorrt"]
+    assert [row["name"] for row in rows] == [
+        "teacher torch",
+        "student torch",
+        "student torch pipeline",
+        "student tensorrt",
+    ]
