@@ -37,6 +37,7 @@ TRAVELS = (
     "bench/board.py",
     "bench/environment.py",
     "bench/gpu_times.py",
+    "bench/opened.py",
     "bench/ratio.py",
     "bench/timing.py",
 )
