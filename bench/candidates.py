@@ -66,14 +66,15 @@ class Bench:
         """A runtime that is opened by the first candidate that is loaded."""
         return Opened(open_runtime, self.open_runtimes)
 
-    def predicting(self, name: str, opened: Opened) -> Candidate:
+    def predicting(self, entry: "Entry", opened: Opened) -> Candidate:
         """Inference alone; on a CPU the network is loaded anew between rounds."""
 
         def load() -> Call:
             opened()
             return lambda: opened().predict(self.images_NHWC)
 
-        return Candidate(name, load, opened.again if self.device == "cpu" else None)
+        on_cpu = self.device == "cpu" and entry.runtime != "tensorrt"
+        return Candidate(entry.name, load, opened.again if on_cpu else None)
 
     def segmenting(self, name: str, opened: Opened, picture: Path, preprocess: Preprocess) -> Candidate:
         """From the picture's file to labels of its size."""
@@ -112,7 +113,7 @@ class Entry:
 def measured(entry: Entry, open_runtime: Callable[[], Runtime], bench: Bench) -> list[Entry]:
     """The entry with its candidate; a second one for the pipeline of a student that gives labels, or any in torch."""
     opened = bench.opened(open_runtime)
-    found = [replace(entry, candidate=bench.predicting(entry.name, opened), opened=opened)]
+    found = [replace(entry, candidate=bench.predicting(entry, opened), opened=opened)]
     if bench.picture and entry.role == "student" and ends_in_labels(entry):
         name = f"{entry.name} {PIPELINE}"
         candidate = bench.segmenting(name, opened, bench.picture, bench.preprocess)

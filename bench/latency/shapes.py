@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def declared(path: Path) -> tuple[TensorSpec, ...]:
     return found
 
 
-def spec_of(value) -> TensorSpec:  # type: ignore[no-untyped-def]
+def spec_of(value: Any) -> TensorSpec:
     """One input (an `onnx.ValueInfoProto`); NetworkError for one that is no tensor of numbers."""
     from onnx import TensorProto, helper
 

@@ -17,8 +17,8 @@ def text_of(document: Mapping[str, Any]) -> str:
     measured = [line(row) for row in rows if row["status"] == "ok"]
     notes = [f"{row['name']}: failed: {row['why']}" for row in rows if row["status"] == "failed"]
     notes += skipped_lines(rows)
-    notes += [f"{row['name']}: {warning}" for row in rows for warning in row["warnings"]]
-    ratios = [ratio_line(ratio) for ratio in document["latency"]["ratios"]]
+    notes += [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]
+    ratios = ratio_lines(rows, document["latency"]["ratios"])
     parts = [[table(HEADER, measured)] if measured else [], notes, ratios, machine(document)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -39,6 +39,24 @@ def line(row: Mapping[str, Any]) -> Sequence[str]:
 def loading(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Milliseconds of loading and of the first inference."""
     return row["load_ms"], row["first_ms"]
+
+
+def ratio_lines(rows: Sequence[Mapping[str, Any]], ratios: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ratios to the first model of a runtime and to the first runtime of a model; how many more the document has."""
+    ok = [row for row in rows if row["status"] == "ok"]
+    shape = ("quantity", "batch", "size_px")
+    firsts = {
+        by: [row for row in ok if row is next(r for r in ok if all(r[k] == row[k] for k in (by, *shape)))]
+        for by in ("runtime", "model")
+    }
+    named = {row["name"]: row for row in ok}
+    shown = []
+    for ratio in ratios:
+        above, below = named[ratio["numerator"]], named[ratio["denominator"]]
+        if above in firsts["runtime" if above["runtime"] == below["runtime"] else "model"]:
+            shown.append(ratio_line(ratio))
+    more = len(ratios) - len(shown)
+    return shown + ([f"{more} more ratios in the JSON document"] if more else [])
 
 
 def ratio_line(ratio: Mapping[str, Any]) -> str:
