@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.facts import RECORDED, facts, version
 
-RUNTIMES = ("onnxruntime", "tensorrt")
+RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
 """Facts that are versions, whichever distribution provides the package."""
 GPU_QUERY = ("name", "driver_version", "memory.total", "clocks.sm", "clocks.max.sm", "temperature.gpu")
 NVIDIA_SMI_TIMEOUT_S = 10

@@ -36,7 +36,10 @@ TRAVELS = (
     "bench/__init__.py",
     "bench/board.py",
     "bench/environment.py",
-    "bench/latency.py",
+    "bench/gpu_times.py",
+    "bench/opened.py",
+    "bench/ratio.py",
+    "bench/timing.py",
 )
 """Sources that go along as they are: what a board computes is what was tested here."""
 PROGRAMS = {
