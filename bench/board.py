@@ -20,6 +20,8 @@ import numpy as np
 
 from bench.environment import describe
 from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
+from bench.memory import MemoryUnknown, Request, measure_peak
+from bench.watch import Watch
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy
@@ -47,6 +49,14 @@ class Measured:
     def name(self) -> str:
         return f"{self.path.stem} {self.runtime}"
 
+    def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
+        """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
+        if self.runtime == "tensorrt":
+            plan = {"plan": str(self.path)}
+            return Request("export.runtimes.tensorrt_runtime:open_engine", plan, shape, "cuda")
+        arguments = {"path": str(self.path), "threads": threads}
+        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, "cpu")
+
 
 def main(folder: Path) -> int:
     """The program, on the bundle in `folder`."""
@@ -56,6 +66,9 @@ def main(folder: Path) -> int:
     parser.add_argument("--threads", type=int, help="CPU threads of onnxruntime")
     parser.add_argument("--min-s", type=float, default=3.0, help="shortest measurement of a file")
     parser.add_argument("--max-s", type=float, default=60.0, help="longest measurement of a file")
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave the peak memory out, which takes a process each"
+    )
     parser.add_argument("--out", type=Path, default=Path("report.json"))
     return program(run, folder, parser)
 
@@ -66,19 +79,24 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)
     found = files(bundle, options)
+    watch = Watch("cuda" if any(each.runtime == "tensorrt" for each in found) else "cpu")
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
     with ExitStack() as stack:
         opened: dict[str, Runtime] = {}
         candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
-        rows = measure(candidates, schedule, on_done=say)
+        rows = measure(candidates, schedule, on_done=say, during=watch.turn)
+        environment |= watch.to_json()
         compute = {each.name: compute_statistics(opened[each.name], bundle) for each in found if each.name in opened}
+    table = described(bundle, found, rows, compute, watch)
+    if not options.no_memory:
+        add_peaks(bundle, found, table, options.threads)
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
     report = {
         "schema_version": SCHEMA_VERSION,
         "kind": "board",
         "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
         "environment": environment,
-        "latency": {"settings": settings, "rows": described(bundle, found, rows, compute), "ratios": ratios(rows)},
+        "latency": {"settings": settings, "rows": table, "ratios": ratios(rows)},
         "engines": engines(bundle),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -137,8 +155,21 @@ def compute_statistics(runtime: Runtime, bundle: Bundle) -> dict[str, Any] | Non
     return asdict(statistics([timed(images_NHWC)[1] for _ in range(COMPUTE_SAMPLES)]))
 
 
+def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]], threads: int | None) -> None:
+    """Peak memory of each file that was measured, beside its inference; the runtimes are closed by now."""
+    images_NHWC, _ = bundle.golden()
+    for each, row in zip(found, table[:: len(QUANTITIES)], strict=True):
+        if row["status"] != "ok":
+            continue
+        say(f"{each.name}: peak memory")
+        try:
+            row["peak_mib"] = measure_peak(each.alone(images_NHWC.shape, threads))
+        except MemoryUnknown as error:
+            row["warnings"].append(f"peak memory not measured: {error}")
+
+
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None]
+    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None], watch: Watch
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -148,9 +179,10 @@ def described(
         scored = known.get(digest)
         accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
+            told = row.to_json()
             table.append(
                 {
-                    **row.to_json(),
+                    **told,
                     "role": "student",
                     "quantity": quantity,
                     "form": each.form,
@@ -159,6 +191,8 @@ def described(
                     "file": each.path.name,
                     "sha256": digest,
                     "compute_ms": compute.get(each.name),
+                    "energy_j": watch.energy_j(told),
+                    "peak_mib": None,
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }
             )

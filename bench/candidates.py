@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.latency import Call, Candidate
+from bench.memory import Request
 from export.deployed import Deployed
 from export.forms import Batch
 from export.onnx_graph import export_logits
@@ -48,6 +49,11 @@ class Bench:
 
         return load
 
+    def request(self, opener: str, **arguments: str | int | None) -> Request:
+        """How a process of its own opens a candidate by `module:function` and predicts the same shape."""
+        arguments |= {"device": self.device, "threads": self.threads}
+        return Request(opener, arguments, self.images_NHWC.shape, self.device)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -60,6 +66,8 @@ class Entry:
     output: str
     """`logits` or `labels`."""
     candidate: Candidate
+    alone: Request
+    """How a process of its own opens it, to measure its memory."""
 
     def to_json(self) -> dict[str, str]:
         """As plain data, the candidate's name left out."""
@@ -68,14 +76,17 @@ class Entry:
 
 def torch_entry(role: str, folder: Path, bench: Bench) -> Entry:
     """A trained network's folder in torch, giving logits."""
-    height, width = bench.images_NHWC.shape[1:3]
+    size_px = bench.images_NHWC.shape[1:3]
+    load = bench.loader(lambda: open_torch(str(folder), *size_px, bench.device, bench.threads))
+    height, width = size_px
+    alone = bench.request("bench.candidates:open_torch", folder=str(folder), height=height, width=width)
+    return Entry(role, "torch", MODEL, "logits", Candidate(f"{role} torch", load), alone)
 
-    def open_runtime() -> Runtime:
-        net, spec = load_net(folder)
-        module = Deployed(net, spec, "logits")
-        return TorchRuntime(module, spec, (height, width), bench.device, bench.threads)
 
-    return Entry(role, "torch", MODEL, "logits", Candidate(f"{role} torch", bench.loader(open_runtime)))
+def open_torch(folder: str, height: int, width: int, device: str, threads: int) -> Runtime:
+    """A trained network's folder in torch for pictures of one size, giving logits."""
+    net, spec = load_net(Path(folder))
+    return TorchRuntime(Deployed(net, spec, "logits"), spec, (height, width), device, threads)
 
 
 def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> Entry:
@@ -90,7 +101,8 @@ def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> Entry:
         load = bench.loader(lambda: OnnxRuntime(path, bench.device, bench.threads))
     except Exception as error:
         load = failing(error)
-    return Entry("teacher", "onnxruntime", TEACHER_ONNX, "logits", Candidate("teacher onnxruntime", load))
+    candidate = Candidate("teacher onnxruntime", load)
+    return Entry("teacher", "onnxruntime", TEACHER_ONNX, "logits", candidate, onnx_request(path, bench))
 
 
 def export_teacher(teacher: Path, exported: Path, path: Path, size_px: tuple[int, int]) -> None:
@@ -125,7 +137,12 @@ def onnx_entry(path: Path, bench: Bench) -> Entry:
 
     output = read_sidecar(path)["output"]["name"]
     candidate = Candidate(f"{path.stem} onnxruntime", bench.loader(open_runtime))
-    return Entry("student", "onnxruntime", path.name, output, candidate)
+    return Entry("student", "onnxruntime", path.name, output, candidate, onnx_request(path, bench))
+
+
+def onnx_request(path: Path, bench: Bench) -> Request:
+    """How a process of its own opens an ONNX file."""
+    return bench.request("export.runtimes.onnx_runtime:open_onnx", path=str(path))
 
 
 def entries(inputs: Mapping[str, Path], runtimes: tuple[str, ...], bench: Bench) -> list[Entry]:

@@ -15,8 +15,12 @@ from bench.candidates import Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
 from bench.latency import Row, Schedule, measure, paired_ratio, skipped, steps
+from bench.memory import MemoryUnknown, measure_peak
+from bench.peaks import measure_roof
 from bench.report.reading import SCHEMA_VERSION
+from bench.roofline import shares
 from bench.stage import Config
+from bench.watch import Watch
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError
@@ -115,18 +119,23 @@ def measure_latency(ctx: Context, inputs: Inputs, config: Config) -> tuple[dict[
     """What it is measured on, and the latency of every candidate with the ratios: (environment, latency)."""
     threads = config.threads or torch.get_num_threads()
     environment = describe(threads)
+    watch = Watch(ctx.device)
     image, image_HWC = real_image(ctx, inputs["data"])
     images_NHWC = np.repeat(image_HWC[None], config.batch, axis=0)
     schedule = Schedule(config.warmup_s, config.min_s, config.max_s, repeats=config.repeats)
     with ExitStack() as open_runtimes:
         bench = Bench(images_NHWC, ctx.device, threads, open_runtimes)
         found = entries(inputs, config.runtimes, bench)
-        rows = take_turns(ctx, found, schedule)
+        rows = take_turns(ctx, found, schedule, watch)
+        environment |= watch.to_json()
+        table = described(inputs, found, rows, config.batch, watch)
+        if config.peak_memory:
+            add_peaks(ctx, found, table)
     settings = {**asdict(schedule), "batch": config.batch, "device": ctx.device, "image": image}
     latency = {
         "settings": settings,
         "rows": [
-            *described(inputs, found, rows, config.batch),
+            *table,
             *(engine_row(name, why) for name, why in engines(inputs)),
         ],
         "ratios": ratios(found, rows),
@@ -144,21 +153,45 @@ def real_image(ctx: Context, data: Path) -> tuple[str, np.ndarray]:
     raise DataError(f"{index.name} has no images to measure with; check the stage data")
 
 
-def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule) -> list[Row]:
+def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule, watch: Watch) -> list[Row]:
     """Measures the candidates under a progress bar and logs each row."""
     with ctx.progress("bench", steps(len(found), schedule), 0) as bar:
-        rows = measure([entry.candidate for entry in found], schedule, on_done=lambda step: bar.step(0, {}))
+        candidates = [entry.candidate for entry in found]
+        rows = measure(candidates, schedule, on_done=lambda step: bar.step(0, {}), during=watch.turn)
     for row in rows:
         ctx.log(f"{row.name}: {f'p50 {np.median(row.samples_ms):.2f} ms' if row.status == 'ok' else row.why}")
     return rows
 
 
-def described(inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], batch: int) -> list[dict[str, Any]]:
-    """Rows as plain data, each with the mIoU of the very file that was measured."""
-    return [
-        {**row.to_json(batch), **entry.to_json(), **accuracy_of(inputs, entry)}
-        for entry, row in zip(found, rows, strict=True)
-    ]
+def described(
+    inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], batch: int, watch: Watch
+) -> list[dict[str, Any]]:
+    """Rows as plain data, each with the mIoU of the very file that was measured and the energy of its turns."""
+    table = []
+    for entry, row in zip(found, rows, strict=True):
+        told = row.to_json(batch)
+        table.append({**told, **entry.to_json(), **accuracy_of(inputs, entry), "energy_j": watch.energy_j(told, batch)})
+    return table
+
+
+def add_peaks(ctx: Context, found: Sequence[Entry], table: Sequence[dict[str, Any]]) -> None:
+    """Peak memory of every row that was measured, after all of them: a process beside a turn would disturb it."""
+    with ctx.progress("peak memory", len(found), 0) as bar:
+        for entry, row in zip(found, table, strict=True):
+            try:
+                row["peak_mib"] = measure_peak(entry.alone) if row["status"] == "ok" else None
+            except MemoryUnknown as error:
+                row["peak_mib"] = None
+                row["warnings"].append(f"peak memory not measured: {error}")
+            bar.step(0, {})
+
+
+def measure_roofline(
+    ctx: Context, costs: Mapping[str, Any], latency: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """This machine's peaks, after the candidates and with their threads, and each row's share of what is attainable."""
+    roof = measure_roof(ctx.device, environment["cpu"]["threads"])
+    return {**roof.to_json(), "models": shares(roof, latency["rows"], costs, latency["settings"]["batch"])}
 
 
 def accuracy_of(inputs: Inputs, entry: Entry) -> dict[str, Any]:

@@ -10,6 +10,7 @@ each of which every candidate runs alone for its share of the time. The order is
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ STEADY_CV = 0.025
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
+During = Callable[[str], AbstractContextManager[object]]
+"""Name of a candidate -> what is entered around each of its turns, such as a meter."""
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,16 @@ def measure(
     schedule: Schedule,
     clock: Clock = time.perf_counter_ns,
     on_done: Callable[[str], None] = lambda step: None,
+    during: During = nullcontext,
 ) -> list[Row]:
     """Measures every candidate; a row each, in the order given.
 
     A candidate that raises becomes a row `failed` with the reason and takes no further part. `on_done(step)`
     is called after each load, warm-up and turn: `steps(len(candidates), schedule)` times where nothing fails.
+    `during(name)` surrounds exactly the inferences that are sampled.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
-    turns = [_Turn(candidate, clock) for candidate in candidates]
+    turns = [_Turn(candidate, clock, during) for candidate in candidates]
     for turn in turns:
         turn.attempt(turn.load)
         on_done(f"{turn.row.name}: loaded")
@@ -186,9 +191,10 @@ def steps(candidates: int, schedule: Schedule) -> int:
 class _Turn:
     """A candidate under measurement: its callable, and the row being filled."""
 
-    def __init__(self, candidate: Candidate, clock: Clock) -> None:
+    def __init__(self, candidate: Candidate, clock: Clock, during: During) -> None:
         self.candidate = candidate
         self.clock = clock
+        self.during = during
         self.row = Row(candidate.name)
         self.call: Call | None = None
 
@@ -226,13 +232,14 @@ class _Turn:
         The first call is not counted: it refills the caches that the candidate before has emptied.
         """
         self._once()
-        start = self.clock()
-        samples = self._until(
-            schedule.min_s * NS_PER_S / schedule.repeats,
-            schedule.max_s * NS_PER_S / schedule.repeats,
-            -(-schedule.min_samples // schedule.repeats),
-        )
-        self.row.wall_ns += self.clock() - start
+        with self.during(self.row.name):
+            start = self.clock()
+            samples = self._until(
+                schedule.min_s * NS_PER_S / schedule.repeats,
+                schedule.max_s * NS_PER_S / schedule.repeats,
+                -(-schedule.min_samples // schedule.repeats),
+            )
+            self.row.wall_ns += self.clock() - start
         self.row.rounds_ns.append(samples)
 
     def _once(self) -> int:

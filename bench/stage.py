@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.stage import Context, Outputs, StageConfig
+from pipeline.stage import AbsentAt, Context, Outputs, StageConfig
 
 VERSION = 2
 ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "tensorrt")
@@ -34,6 +34,10 @@ class Config(StageConfig):
     """Longest measurement of a candidate, even where 100 samples were not reached."""
     repeats: int = Field(5, ge=3)
     """Rounds in which the candidates take turns."""
+    roofline: Annotated[bool, AbsentAt(True)] = True
+    """Measure this machine's peaks, three seconds in all, and tell each row's share of what is attainable."""
+    peak_memory: Annotated[bool, AbsentAt(True)] = True
+    """Measure each row's peak memory in a process of its own, which takes seconds and two inferences for each."""
 
 
 def needs(config: Config) -> tuple[str, ...]:
@@ -69,7 +73,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish complexity.json and report.json, .md, .html; a repeated benchmark is another digest, none overwritten."""
     import json
 
-    from bench.collect import count_costs, measure_latency, report_data
+    from bench.collect import count_costs, measure_latency, measure_roofline, report_data
     from bench.report.overlays import overlays
     from bench.report.publish import write_report
     from bench.report.summary import summary
@@ -77,6 +81,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     costs = count_costs(inputs)
     environment, latency = measure_latency(ctx, inputs, config)
     report = report_data(inputs, costs, environment, latency)
+    report["roofline"] = measure_roofline(ctx, costs, latency, environment) if config.roofline else None
     report["pictures"] = overlays(ctx, inputs, report["data"]["split"], config.pictures)
     (ctx.work / "complexity.json").write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
     write_report(report, ctx.work)

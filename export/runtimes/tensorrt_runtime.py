@@ -147,6 +147,11 @@ class TensorRTRuntime:
         self.close()
 
 
+def open_engine(plan: str) -> TensorRTRuntime:
+    """An engine's file by its name as text, as a process of its own is told it."""
+    return TensorRTRuntime(Path(plan))
+
+
 def make_profiler(trt: Any) -> Any:
     """A profiler that adds up the milliseconds of each layer."""
 
