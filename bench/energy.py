@@ -85,12 +85,10 @@ class Meter:
             yield
             return
         charge = self.charges.setdefault(name, Charge())
-        start = time.perf_counter()
         with reading(self.sensor) as spent:
             yield
-        seconds = time.perf_counter() - start
-        charge.seconds += seconds
-        charge.shortest_s = min(charge.shortest_s, seconds)
+        charge.seconds += spent.seconds
+        charge.shortest_s = min(charge.shortest_s, spent.seconds)
         charge.joules += spent.joules
         charge.why = charge.why or spent.why
 
@@ -117,7 +115,7 @@ class Meter:
         if self.sensor is None:
             return {"sensor": None, "covers": None, "idle_w": None, "why": self.why}
         faults = [charge.why for charge in self.charges.values() if charge.why]
-        if any(self._too_short(charge) for charge in self.charges.values()):
+        if any(self._too_short(charge) for charge in self.charges.values() if not charge.why):
             least_s = STEPS_A_TURN * self.sensor.step_s
             faults.append(
                 f"turns shorter than {least_s:g} s, two steps of the sensor, give no figure: measure for longer"
@@ -140,13 +138,11 @@ def reading(sensor: Sensor) -> Iterator[Spent]:
     """Fills the `Spent` as the block ends; a sensor that does not answer is a reason and stops nothing."""
     spent = Spent()
     take = _Counter(sensor) if sensor.counts else _Sampler(sensor)
-    start = time.perf_counter()
     take.begin()
     try:
         yield spent
     finally:
-        spent.joules, spent.why = take.end()
-        spent.seconds = time.perf_counter() - start
+        spent.joules, spent.seconds, spent.why = take.end()
 
 
 class _Counter:
@@ -154,21 +150,23 @@ class _Counter:
 
     def __init__(self, sensor: Sensor) -> None:
         self.sensor = sensor
-        self.at_start = 0.0
+        self.at_start = 0.0, 0.0
         self.why = ""
 
     def begin(self) -> None:
         self.at_start = self._read()
 
-    def end(self) -> tuple[float, str]:
-        return self._read() - self.at_start, self.why
+    def end(self) -> tuple[float, float, str]:
+        (joules, moment), (joules_before, moment_before) = self._read(), self.at_start
+        return joules - joules_before, moment - moment_before, self.why
 
-    def _read(self) -> float:
+    def _read(self) -> tuple[float, float]:
+        moment = time.perf_counter()
         try:
-            return self.sensor.read()
+            return self.sensor.read(), moment
         except (OSError, ValueError, NvmlError) as error:
             self.why = f"{self.sensor.name}: {error}"
-            return 0.0
+            return 0.0, moment
 
 
 class _Sampler:
@@ -185,11 +183,12 @@ class _Sampler:
         self._sample()
         self.thread.start()
 
-    def end(self) -> tuple[float, str]:
+    def end(self) -> tuple[float, float, str]:
         self.stop.set()
         self.thread.join()
         self._sample()
-        return integral(self.samples), self.why
+        seconds = self.samples[-1][0] - self.samples[0][0] if self.samples else 0.0
+        return integral(self.samples), seconds, self.why
 
     def _run(self) -> None:
         while not self.stop.wait(self.sensor.step_s):
