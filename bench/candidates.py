@@ -4,6 +4,7 @@ Every candidate takes the same decoded pictures in host memory and gives its res
 includes the transfers.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from export.runtimes.onnx_runtime import OnnxRuntime
 from export.runtimes.protocol import Runtime
 from export.runtimes.torch_runtime import TorchRuntime
 from export.sidecar import read_sidecar
-from stages.nets.saved import MODEL, load_net
+from stages.nets.catalogue import NetSpec, build_unfilled
+from stages.nets.saved import CONFIG, MODEL, load_net
 
 TEACHER_ONNX = "teacher.fp32.logits.onnx"
 
@@ -49,10 +51,10 @@ class Bench:
 
         return load
 
-    def request(self, opener: str, **arguments: str | int | None) -> Request:
+    def request(self, opener: str, imports: str | None = None, **arguments: str | int | None) -> Request:
         """How a process of its own opens a candidate by `module:function` and predicts the same shape."""
         arguments |= {"device": self.device, "threads": self.threads}
-        return Request(opener, arguments, self.images_NHWC.shape, self.device)
+        return Request(opener, arguments, self.images_NHWC.shape, self.device, imports)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def torch_entry(role: str, folder: Path, bench: Bench) -> Entry:
     size_px = bench.images_NHWC.shape[1:3]
     load = bench.loader(lambda: open_torch(str(folder), *size_px, bench.device, bench.threads))
     height, width = size_px
-    alone = bench.request("bench.candidates:open_torch", folder=str(folder), height=height, width=width)
+    opener, imports = (f"bench.candidates:{function.__name__}" for function in (open_torch, import_torch))
+    alone = bench.request(opener, imports, folder=str(folder), height=height, width=width)
     return Entry(role, "torch", MODEL, "logits", Candidate(f"{role} torch", load), alone)
 
 
@@ -87,6 +90,12 @@ def open_torch(folder: str, height: int, width: int, device: str, threads: int) 
     """A trained network's folder in torch for pictures of one size, giving logits."""
     net, spec = load_net(Path(folder))
     return TorchRuntime(Deployed(net, spec, "logits"), spec, (height, width), device, threads)
+
+
+def import_torch(folder: str, **_: object) -> None:
+    """Import the modules of a trained network's kind, by building it without values."""
+    spec = NetSpec.from_json(json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8")))
+    build_unfilled(spec.net, spec.classes, spec.args)
 
 
 def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> Entry:

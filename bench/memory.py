@@ -22,7 +22,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class Request:
     """N x H x W x 3 of the pictures."""
     device: str
     """`cpu` or `cuda`."""
+    imports: str | None = None
+    """`module:function` of the same arguments that imports what opening would import only then; None for nothing."""
 
 
 class MemoryUnknown(Exception):
@@ -80,8 +82,9 @@ def environment() -> dict[str, str]:
 
 def peak_here(request: Request) -> float:
     """MiB of the peak in this process, which must be fresh."""
-    module, _, function = request.opener.partition(":")
-    opener = getattr(importlib.import_module(module), function)
+    opener = function_of(request.opener)
+    if request.imports:
+        function_of(request.imports)(**request.arguments)
     images_NHWC = np.zeros(request.shape, dtype=np.uint8)
     before = held_mib(request.device)
     runtime: Runtime = opener(**request.arguments)
@@ -90,6 +93,13 @@ def peak_here(request: Request) -> float:
     after = peak_mib(request.device)
     runtime.close()
     return max(after - before, 0.0)
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """What `module:function` names."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def held_mib(device: str) -> float:

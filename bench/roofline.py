@@ -119,7 +119,8 @@ def share_of(roof: Roof, row: Mapping[str, Any], layers: Sequence[Mapping[str, A
 def text_of(found: Mapping[str, Any]) -> str:
     """The roof, and the attainable time of a network where one was named."""
     roof = found["roof"]
-    lines = [f"{roof['device']}, {roof['threads']} threads; the best of all calls counts"]
+    where = f"cpu, {roof['threads']} thread{'s' if roof['threads'] != 1 else ''}" if roof["device"] == "cpu" else "GPU"
+    lines = [f"{where}; the best of all calls counts"]
     lines += [
         f"  {dtype:<10}{peak['gflops']:>10,.1f} GFLOP/s  {peak['by']}, {peak['side']} x {peak['side']}, "
         f"{peak['calls']} calls"

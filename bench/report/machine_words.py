@@ -15,7 +15,8 @@ MACHINE_FACTS = ("cuda", "jetson", "energy", "heat")
 
 def roofline_words(found: Mapping[str, Any]) -> str:
     """How it was measured, and how a share is to be read."""
-    threads = f" with {found['threads']} threads" if found.get("threads") and found.get("device") == "cpu" else ""
+    on_cpu = found.get("device") == "cpu"
+    threads = f" on {found['threads']} thread{'s' if found['threads'] != 1 else ''}" if on_cpu else ""
     return (
         f"Measured here in the same run{threads}: the best of many large matrix products, and a large copy at "
         f"{number(found['copy_gb_s'])} GB/s (bytes read and written). The attainable time is the sum over a network's "
@@ -58,9 +59,9 @@ def extra_words(report: Report) -> str:
     """What the joules and the MiB are of."""
     energy = report["environment"].get("energy") or {}
     where = "GPU memory" if report["latency"]["settings"].get("device") == "cuda" else "Resident memory"
-    memory = f"{where} of a process of its own that loads the file and infers twice, the runtime's library left out."
+    memory = f"{where} of a process of its own that loads the file and infers twice, the code of the runtime left out."
     if not energy.get("sensor"):
-        return f"{memory} Energy is not readable here: {energy.get('why') or 'not asked'}."
+        return f"{memory} Energy is not readable: {energy.get('why') or 'not asked'}."
     return f"{memory} Energy by {energy['sensor']}: of {energy['covers']}, idle power included."
 
 

@@ -36,7 +36,7 @@ def test_without_a_roofline_there_is_no_section(report: Report) -> None:
 def test_energy_and_memory_name_what_they_are_of(report: Report) -> None:
     rows = extra_rows(report["latency"]["rows"])
     assert rows == [["student.fp32.logits onnxruntime", "0.500", "120"]]
-    assert "Energy is not readable here: no sensor." in extra_words(report)
+    assert "Energy is not readable: no sensor." in extra_words(report)
     report["environment"]["energy"] = {"sensor": "RAPL", "covers": "the packages", "idle_w": 9.0, "why": None}
     assert "Energy by RAPL: of the packages, idle power included." in extra_words(report)
     report["latency"]["settings"]["device"] = "cuda"

@@ -89,7 +89,7 @@ def test_the_whole_page(report: dict[str, Any], board: dict[str, Any]) -> None:
         "accuracy mIoU 76.50 % on 50 images",
         "memory bandwidth",
         "MAXN (0)",
-        "Energy is not readable here: no sensor",
+        "Energy is not readable: no sensor",
         "slowed down 2 times meanwhile: over-current",
         "f" * 64,
     ):
