@@ -188,9 +188,16 @@ def add_peaks(ctx: Context, found: Sequence[Entry], table: Sequence[dict[str, An
 
 def measure_roofline(
     ctx: Context, costs: Mapping[str, Any], latency: Mapping[str, Any], environment: Mapping[str, Any]
-) -> dict[str, Any]:
-    """This machine's peaks, after the candidates and with their threads, and each row's share of what is attainable."""
-    roof = measure_roof(ctx.device, environment["cpu"]["threads"])
+) -> dict[str, Any] | None:
+    """This machine's peaks, after the candidates and with their threads, and each row's share of what is attainable.
+
+    None where they cannot be measured, as on a GPU without room for the matrices: the report stands without them.
+    """
+    try:
+        roof = measure_roof(ctx.device, environment["cpu"]["threads"])
+    except (RuntimeError, MemoryError) as error:
+        ctx.log(f"roofline not measured: {error}")
+        return None
     return {**roof.to_json(), "models": shares(roof, latency["rows"], costs, latency["settings"]["batch"])}
 
 

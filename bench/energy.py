@@ -211,13 +211,12 @@ def open_meter(device: str, nvml: Nvml | None, root: Path = ROOT) -> Meter:
 
     `nvml`: of the GPU that computes, or None where there is none or it does not answer.
     """
-    if (root / "sys/bus/i2c/drivers").is_dir():
-        rails = jetson_rails(root)
-        total = next((names for names in TOTALS if rails.keys() >= set(names)), None)
-        if total is not None:
-            return Meter(jetson_sensor(rails, total))
-        if rails:
-            return Meter(None, f"of the INA3221's rails {', '.join(rails)} none is known to feed the whole module")
+    rails = jetson_rails(root)
+    total = next((names for names in TOTALS if rails.keys() >= set(names)), None)
+    if total is not None:
+        return Meter(jetson_sensor(rails, total))
+    if rails:
+        return Meter(None, f"of the INA3221's rails {', '.join(rails)} none is known to feed the whole module")
     if device == "cuda":
         return gpu_meter(nvml)
     return cpu_meter(root)

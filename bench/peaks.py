@@ -105,7 +105,10 @@ def torch_peak(dtype: str, device: str, seconds: float) -> tuple[str, Peak] | No
 
     try:
         return dtype, peak_of(product, f"torch {'_int_mm' if dtype == 'int8' else 'mm'}", device, seconds)
-    except (RuntimeError, NotImplementedError):
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        # How torch says that it has no kernel; NotImplementedError is one too.
         return None
 
 

@@ -158,8 +158,16 @@ def network_roofs(roof: Roof, net: str, size_px: tuple[int, int], classes: int, 
 @click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH in pixels.")
 @click.option("--classes", type=click.IntRange(1, 255), default=19, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON document alone.")
 def command(
-    device: str, threads: int | None, seconds: float, nets: tuple[str, ...], size: str, classes: int, batch: int
+    device: str,
+    threads: int | None,
+    seconds: float,
+    nets: tuple[str, ...],
+    size: str,
+    classes: int,
+    batch: int,
+    as_json: bool,
 ) -> None:
     """Measure this machine's peaks and bandwidth; the last line is one JSON document."""
     gpu = torch.cuda.is_available()
@@ -176,7 +184,8 @@ def command(
         "networks": [network_roofs(roof, net, size_px, classes, batch) for net in nets],
         "environment": environment,
     }
-    click.echo(text_of(found))
+    if not as_json:
+        click.echo(text_of(found))
     click.echo(json.dumps(found))
 
 

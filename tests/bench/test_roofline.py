@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bench import peaks
 from bench.complexity import complexity
-from bench.peaks import Peak, Roof, measure_roof, peak_of
+from bench.peaks import Peak, Roof, measure_roof, peak_of, torch_peak
 from bench.roofline import attainable, command, dtype_of, main, shares
 
 ONE = Peak(100.0, "torch mm", 64, 3)
@@ -130,6 +130,26 @@ def test_the_program_prints_one_json_document_last() -> None:
     layers = complexity("espnet", 19, (32, 64))["layers"]
     assert least["bytes"] == 4 * sum(one["weight_elements"] + one["activation_elements"] for one in layers)
     assert least["ms"] > 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_json_alone() -> None:
+    done = CliRunner().invoke(command, ["--device", "cpu", "--threads", "1", "--seconds", "0.001", "--json"])
+    assert json.loads(done.output)["networks"] == []
+
+
+def test_a_dtype_without_a_kernel_is_left_out_and_too_little_memory_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(error: Exception) -> Any:
+        def refuse(*_: object, **__: object) -> None:
+            raise error
+
+        return refuse
+
+    monkeypatch.setattr(torch, "mm", raising(RuntimeError('"addmm_impl" not implemented for it')))
+    assert torch_peak("float16", "cpu", 0.001) is None
+    monkeypatch.setattr(torch, "mm", raising(torch.OutOfMemoryError("no room")))
+    with pytest.raises(torch.OutOfMemoryError):
+        torch_peak("float32", "cpu", 0.001)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bench import stage as bench
 from bench.candidates import TEACHER_ONNX, export_teacher
+from bench.collect import measure_roofline
 from bench.report.overlays import overlays
 from export import onnx
 from export.deployed import Deployed
@@ -250,6 +251,15 @@ def test_every_measured_row_has_its_share_and_its_memory(run: tuple[Outputs, Pat
     assert all(row["energy_j"] is None or row["energy_j"] > 0 for row in measured)
     assert {"energy", "heat", "cuda", "jetson"} <= set(report["environment"])
     assert "## Roofline" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_roofline_that_cannot_be_measured_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("bench.collect.measure_roof", refuse)
+    assert measure_roofline(make_context(tmp_path), {}, {}, {"cpu": {"threads": 1}}) is None
+    assert "roofline not measured: out of memory" in (tmp_path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_what_was_made_before_roofline_and_memory_stays_current(tmp_path: Path) -> None:
