@@ -7,7 +7,8 @@ from bench.report.words import Report, cell, number
 
 ROOFLINE_HEADER = ("candidate", "dtype", "bound by", "share, %", "attainable, ms", "p50, ms", "GFLOP/s", "FLOP a byte")
 PEAK_HEADER = ("dtype", "measured with", "GFLOP/s")
-EXTRA_HEADER = ("candidate", "energy, J an inference", "peak memory, MiB")
+EXTRAS = {"energy_j": "energy, J an inference", "peak_mib": "peak memory, MiB"}
+"""Fields of a row that only some machines and runs can fill -> the heads of their columns."""
 BOUND = {"memory": "memory bandwidth", "compute": "arithmetic"}
 MACHINE_FACTS = ("cuda", "jetson", "energy", "heat")
 """Facts of an environment that `machine_rows` has words for."""
@@ -49,10 +50,12 @@ def roofline_rows(found: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def extra_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Energy and peak memory of the rows that have either."""
-    found = [row for row in rows if row.get("energy_j") is not None or row.get("peak_mib") is not None]
-    return [[row["name"], number(row.get("energy_j")), number(row.get("peak_mib"))] for row in found]
+def extra_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of energy and peak memory: the columns that some row fills, the rows that fill some column."""
+    shown = [name for name in EXTRAS if any(row.get(name) is not None for row in rows)]
+    found = [row for row in rows if any(row.get(name) is not None for name in shown)]
+    header = ["candidate", *(EXTRAS[name] for name in shown)]
+    return header, [[row["name"], *(number(row.get(name)) for name in shown)] for row in found]
 
 
 def extra_words(report: Report) -> str:

@@ -26,11 +26,11 @@ from typing import Any
 
 from bench.report.added import same_file
 from bench.report.machine_words import (
-    EXTRA_HEADER,
+    EXTRAS,
     MACHINE_FACTS,
     PEAK_HEADER,
     ROOFLINE_HEADER,
-    extra_rows,
+    extra_table,
     extra_words,
     heat_warnings,
     machine_rows,
@@ -71,7 +71,6 @@ PARITY_HEADER = (*PARITY_COLUMNS.values(), "outcome")
 SHARE_DECIMALS = {"argmax_agreement": 4, "miou_torch": 3, "miou_exported": 3}
 """Columns that are shares of 1, and with how many decimals their percentages are shown."""
 ADDED_FIGURES = ("p50", "p90", "p95", "p99")
-ADDED_EXTRAS = ("energy_j", "peak_mib")
 ADDED_HEADER = (
     *("candidate", "quantity", "status", "mIoU, % (images)", "exported here"),
     *ADDED_FIGURES,
@@ -159,9 +158,9 @@ def latency(report: Report) -> list[str]:
     notes = [f"- {row['name']}: {warning}" for row in rows for warning in row["warnings"]]
     notes += [f"- {warning}" for warning in heat_warnings(report)]
     notes += [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
-    extra = extra_rows(rows)
+    header, extra = extra_table(rows)
     lines += ["", *notes] if notes else []
-    return [*lines, "", extra_words(report), "", *grid(EXTRA_HEADER, extra)] if extra else lines
+    return [*lines, "", extra_words(report), "", *grid(header, extra)] if extra else lines
 
 
 def roofline(report: Report) -> Iterator[list[str]]:
@@ -251,7 +250,7 @@ def added_rows(report: Report, other: Report) -> list[list[str]]:
                 *(number(figures.get(f"{name}_ms")) for name in ADDED_FIGURES),
                 str(figures.get("n", "-")),
                 number((row.get("compute_ms") or {}).get("p50_ms")),
-                *(number(row.get(name)) for name in ADDED_EXTRAS),
+                *(number(row.get(name)) for name in EXTRAS),
             ]
         )
     return rows

@@ -9,10 +9,9 @@ from bench.report.html.charts import SHAPES, Mark, Samples, bars, scatter, violi
 from bench.report.html.markup import details, figure, legend, paragraph, section, table
 from bench.report.html.svg import element
 from bench.report.machine_words import (
-    EXTRA_HEADER,
     PEAK_HEADER,
     ROOFLINE_HEADER,
-    extra_rows,
+    extra_table,
     extra_words,
     peak_rows,
     roofline_rows,
@@ -178,15 +177,15 @@ def latency(report: Report) -> str:
         paragraph(said),
         figure(chart, caption) if rows else "",
         table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
-        extra_table(report),
+        energy_and_memory(report),
         ratios(report),
     )
 
 
-def extra_table(report: Report) -> str:
+def energy_and_memory(report: Report) -> str:
     """Energy and peak memory of the rows that have them; nothing where none has."""
-    found = extra_rows(report["latency"]["rows"])
-    return table("Energy and memory", EXTRA_HEADER, found) + paragraph(extra_words(report)) if found else ""
+    header, found = extra_table(report["latency"]["rows"])
+    return table("Energy and memory", header, found) + paragraph(extra_words(report)) if found else ""
 
 
 def ratios(report: Report) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.machine_words import extra_rows, extra_words, heat_warnings, machine_rows, peak_rows, roofline_rows
+from bench.report.machine_words import extra_table, extra_words, heat_warnings, machine_rows, peak_rows, roofline_rows
 from bench.report.markdown import added_rows, markdown
 
 Report = dict[str, Any]
@@ -34,7 +34,8 @@ def test_without_a_roofline_there_is_no_section(report: Report) -> None:
 
 
 def test_energy_and_memory_name_what_they_are_of(report: Report) -> None:
-    rows = extra_rows(report["latency"]["rows"])
+    header, rows = extra_table(report["latency"]["rows"])
+    assert header == ["candidate", "energy, J an inference", "peak memory, MiB"]
     assert rows == [["student.fp32.logits onnxruntime", "0.500", "120"]]
     assert "Energy is not readable: no sensor." in extra_words(report)
     report["environment"]["energy"] = {"sensor": "RAPL", "covers": "the packages", "idle_w": 9.0, "why": None}
@@ -42,6 +43,15 @@ def test_energy_and_memory_name_what_they_are_of(report: Report) -> None:
     report["latency"]["settings"]["device"] = "cuda"
     assert extra_words(report).startswith("GPU memory")
     assert "| student.fp32.logits onnxruntime | 0.500 | 120 |" in markdown(report)
+
+
+def test_a_column_that_nothing_fills_is_left_out(report: Report) -> None:
+    for row in report["latency"]["rows"]:
+        row["energy_j"] = None
+    header, rows = extra_table(report["latency"]["rows"])
+    assert header == ["candidate", "peak memory, MiB"]
+    assert rows == [["student.fp32.logits onnxruntime", "120"]]
+    assert extra_table([]) == (["candidate"], [])
 
 
 def test_a_board_tells_its_power_mode_and_its_heat(board: Report) -> None:
