@@ -102,7 +102,7 @@ class Meter:
     def mean_w(self, name: str) -> float | None:
         """Mean power of a candidate's turns in watts; None where it was not told, or the turns are too short."""
         charge = self.charges.get(name)
-        if charge is None or charge.why or self.sensor is None or self._too_short(charge):
+        if charge is None or charge.why or not charge.seconds or self._too_short(charge):
             return None
         return charge.joules / charge.seconds
 

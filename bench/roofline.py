@@ -138,16 +138,16 @@ def text_of(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def network_roofs(roof: Roof, net: str, size_px: tuple[int, int], classes: int, batch: int) -> dict[str, Any]:
-    """Least time of a network on this machine for each dtype that was measured."""
-    layers = complexity(net, classes, size_px)["layers"]
+def network_roof(roof: Roof, cost: Mapping[str, Any], batch: int) -> dict[str, Any]:
+    """Least time of a network (`bench.complexity`) on this machine for each dtype that was measured."""
+    layers = cost["layers"]
     found = {}
     for dtype in roof.peaks:
         gflops = roof.gflops(dtype)
         assert gflops is not None, "the dtype was measured"
         least = attainable(layers, gflops, roof.copy_gb_s, WIDTH_BYTES[dtype], batch)
         found[dtype] = {**asdict(least), "bound": least.bound}
-    return {"net": net, "size": list(size_px), "classes": classes, "batch": batch, "attainable": found}
+    return {**{name: cost[name] for name in ("net", "size", "classes")}, "batch": batch, "attainable": found}
 
 
 @click.command()
@@ -175,13 +175,14 @@ def command(
         raise NetworkError("torch sees no GPU here; measure with --device cpu")
     chosen = device if device != "auto" else "cuda" if gpu else "cpu"
     size_px = parse_size(size)
+    costs = [complexity(net, classes, size_px) for net in nets]
     used = threads or torch.get_num_threads()
     environment = describe(used)
     roof = measure_roof(chosen, used, seconds)
     found = {
         "schema_version": SCHEMA_VERSION,
         "roof": roof.to_json(),
-        "networks": [network_roofs(roof, net, size_px, classes, batch) for net in nets],
+        "networks": [network_roof(roof, cost, batch) for cost in costs],
         "environment": environment,
     }
     if not as_json:

@@ -159,6 +159,7 @@ def test_a_failing_candidate_leaves_no_thread_behind(tmp_path: Path) -> None:
     meter = Meter(Sensor("power", "all", lambda: 5.0, False, 0.001))
     with pytest.raises(RuntimeError), meter.turn("a"):
         raise RuntimeError("out of memory")
+    assert meter.mean_w("a") is None
     with meter.turn("b"):
         time.sleep(0.01)
     assert meter.mean_w("b") == pytest.approx(5.0)

@@ -27,12 +27,18 @@ def root(tmp_path: Path) -> Path:
 def test_joules_are_power_times_the_time_of_an_inference(root: Path) -> None:
     watch = Watch("cpu", root)
     schedule = Schedule(warmup_s=0.0, min_s=0.6, max_s=0.6, min_samples=1, repeats=3)
-    candidates = [Candidate("slow", lambda: lambda: time.sleep(0.02)), Candidate("broken", lambda: lambda: 1 / 0)]
-    slow, broken = (row.to_json() for row in measure(candidates, schedule, during=watch.turn))
+    calls = iter(range(20, 0, -1))
+    candidates = [
+        Candidate("slow", lambda: lambda: time.sleep(0.02)),
+        Candidate("broken", lambda: lambda: 1 / 0),
+        Candidate("breaks amid a turn", lambda: lambda: time.sleep(0.001 / next(calls))),
+    ]
+    slow, broken, breaks = (row.to_json() for row in measure(candidates, schedule, during=watch.turn))
     joules = watch.energy_j(slow)
     assert joules == pytest.approx(8.0 * slow["statistics"]["mean_ms"] / 1000, rel=0.1)
     assert watch.energy_j(slow | {"images_per_s": 2 * slow["images_per_s"]}, batch=2) == pytest.approx(joules)
-    assert watch.energy_j(broken) is None
+    assert (breaks["status"], watch.meter.charges["breaks amid a turn"].seconds) == ("failed", 0.0)
+    assert watch.energy_j(broken) is watch.energy_j(breaks) is None
     told = watch.to_json()
     assert told["energy"]["sensor"] == "INA3221 VDD_IN"
     assert told["energy"]["idle_w"] == pytest.approx(8.0)
