@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from bench.environment import describe
-from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
+from bench.gpu_times import gpu_times, gpu_warnings
 from bench.memory import MemoryUnknown, Request, measure_peak
+from bench.ratio import paired_ratio
+from bench.timing import Call, Candidate, Row, Schedule, measure
 from bench.watch import Watch
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
@@ -32,7 +34,6 @@ from export.runtimes.protocol import Runtime
 from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
-COMPUTE_SAMPLES = 100
 QUANTITIES = ("inference", "pipeline")
 
 
@@ -52,8 +53,7 @@ class Measured:
     def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
         """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
         if self.runtime == "tensorrt":
-            plan = {"plan": str(self.path)}
-            return Request("export.runtimes.tensorrt_runtime:open_engine", plan, shape, "cuda")
+            return Request("export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}, shape, "cuda")
         arguments = {"path": str(self.path), "threads": threads}
         return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, "cpu")
 
@@ -86,8 +86,9 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
         rows = measure(candidates, schedule, on_done=say, during=watch.turn)
         environment |= watch.to_json()
-        compute = {each.name: compute_statistics(opened[each.name], bundle) for each in found if each.name in opened}
-    table = described(bundle, found, rows, compute, watch)
+        images_NHWC, _ = bundle.golden()
+        times = {name: gpu_times(runtime, images_NHWC) for name, runtime in opened.items()}
+    table = described(bundle, found, rows, times, watch)
     if not options.no_memory:
         add_peaks(bundle, found, table, options.threads)
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
@@ -146,15 +147,6 @@ def candidates_of(
     return [Candidate(f"{each.name} {quantity}", load) for quantity, load in zip(QUANTITIES, loads, strict=True)]
 
 
-def compute_statistics(runtime: Runtime, bundle: Bundle) -> dict[str, Any] | None:
-    """Milliseconds of the engine alone on the GPU; None for a runtime that cannot tell them apart."""
-    timed = getattr(runtime, "timed", None)
-    if timed is None:
-        return None
-    images_NHWC, _ = bundle.golden()
-    return asdict(statistics([timed(images_NHWC)[1] for _ in range(COMPUTE_SAMPLES)]))
-
-
 def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]], threads: int | None) -> None:
     """Peak memory of each file that was measured, beside its inference; the runtimes are closed by now."""
     images_NHWC, _ = bundle.golden()
@@ -169,7 +161,7 @@ def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]]
 
 
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None], watch: Watch
+    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]], watch: Watch
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -179,10 +171,14 @@ def described(
         scored = known.get(digest)
         accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
-            told = row.to_json()
+            on_gpu = times.get(each.name, {})
+            plain = row.to_json()
+            plain["warnings"] += gpu_warnings(on_gpu) if quantity == "inference" else []
             table.append(
                 {
-                    **told,
+                    **plain,
+                    "compute_ms": None,
+                    **on_gpu,
                     "role": "student",
                     "quantity": quantity,
                     "form": each.form,
@@ -190,8 +186,7 @@ def described(
                     "runtime": each.runtime,
                     "file": each.path.name,
                     "sha256": digest,
-                    "compute_ms": compute.get(each.name),
-                    "energy_j": watch.energy_j(told),
+                    "energy_j": watch.energy_j(plain),
                     "peak_mib": None,
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }

@@ -6,8 +6,8 @@ differs: a Jetson's INA3221 the module with its memory, NVML a GPU's board, RAPL
 and mainboard. Joules of two kinds of sensor do not compare.
 
 A sensor that counts energy is read as a turn begins and ends. One that tells power is sampled by a thread in between
-and integrated by trapezoids; the thread reads a file every 50 ms and wakes for nothing else. Where a turn is shorter
-than two of the sensor's own steps, its neighbours' energy would be in it: there is no figure, but a reason.
+and integrated by trapezoids; the thread reads a file every 50 ms and wakes for nothing else. A sensor that lags behind
+puts its neighbours' energy into a short turn: below what is known of each sensor there is no figure, but a reason.
 
 Python 3.10: it travels to boards.
 """
@@ -32,9 +32,9 @@ MICRO = 1_000_000
 MILLI = 1_000
 IDLE_S = 0.5
 SAMPLE_S = 0.05
-COUNTER_STEP_S = {"rapl": 0.001, "nvml": 0.1}
-"""How often the counters move on."""
-STEPS_A_TURN = 2
+RAPL_TURN_S, INA3221_TURN_S, NVML_COUNTER_TURN_S, NVML_POWER_TURN_S = 0.01, 0.1, 0.5, 2.0
+"""Shortest turns that get a figure. RAPL moves on every millisecond, an INA3221 is read twice; NVML's counter moves on
+every 0.1 s, so that a tenth of such a turn may be its neighbours'; its power is on many GPUs the mean of a second."""
 TOTALS = (("VDD_IN",), ("POM_5V_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
 """Rails of a Jetson that together feed the module: Orin Nano, Orin NX and Xavier NX; the first Nano; AGX Orin, whose
 memory hangs on the last one."""
@@ -53,8 +53,8 @@ class Sensor:
     """Joules since some moment, or watts now; OSError, ValueError or NvmlError where it does not answer."""
     counts: bool
     """Whether `read` tells joules."""
-    step_s: float
-    """How often the sensor, or its sampling, moves on."""
+    least_turn_s: float
+    """Shortest turn that gets a figure."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Meter:
         """Measures the power of the machine as it is now, before anything runs."""
         if self.sensor is not None:
             with reading(self.sensor) as spent:
-                time.sleep(max(seconds, STEPS_A_TURN * self.sensor.step_s))
+                time.sleep(max(seconds, self.sensor.least_turn_s))
             self.idle_w = None if spent.why else spent.joules / spent.seconds
 
     def mean_w(self, name: str) -> float | None:
@@ -108,7 +108,7 @@ class Meter:
 
     def _too_short(self, charge: Charge) -> bool:
         assert self.sensor is not None, "only a sensor charges turns"
-        return charge.shortest_s < STEPS_A_TURN * self.sensor.step_s
+        return charge.shortest_s < self.sensor.least_turn_s
 
     def to_json(self) -> dict[str, Any]:
         """Sensor, what it covers, idle power, and why there is no figure where there is none."""
@@ -116,10 +116,8 @@ class Meter:
             return {"sensor": None, "covers": None, "idle_w": None, "why": self.why}
         faults = [charge.why for charge in self.charges.values() if charge.why]
         if any(self._too_short(charge) for charge in self.charges.values() if not charge.why):
-            least_s = STEPS_A_TURN * self.sensor.step_s
-            faults.append(
-                f"turns shorter than {least_s:g} s, two steps of the sensor, give no figure: measure for longer"
-            )
+            least_s = self.sensor.least_turn_s
+            faults.append(f"turns shorter than {least_s:g} s give no figure: measure for longer (min_s / repeats)")
         why = "; ".join(dict.fromkeys(faults)) or None
         return {"sensor": self.sensor.name, "covers": self.sensor.covers, "idle_w": self.idle_w, "why": why}
 
@@ -170,7 +168,7 @@ class _Counter:
 
 
 class _Sampler:
-    """Reads watts from a thread of its own, as it begins and ends and every `step_s` in between."""
+    """Reads watts from a thread of its own, as it begins and ends and every 50 ms in between."""
 
     def __init__(self, sensor: Sensor) -> None:
         self.sensor = sensor
@@ -191,7 +189,7 @@ class _Sampler:
         return integral(self.samples), seconds, self.why
 
     def _run(self) -> None:
-        while not self.stop.wait(self.sensor.step_s):
+        while not self.stop.wait(SAMPLE_S):
             self._sample()
 
     def _sample(self) -> None:
@@ -258,7 +256,7 @@ def jetson_sensor(rails: dict[str, Callable[[], float]], names: Sequence[str]) -
     """Power of the whole module, as the sum of its rails."""
     reads = [rails[name] for name in names]
     covers = "the whole module, memory included, without the carrier board"
-    return Sensor(f"INA3221 {' + '.join(names)}", covers, lambda: sum(read() for read in reads), False, SAMPLE_S)
+    return Sensor(f"INA3221 {' + '.join(names)}", covers, lambda: sum(read() for read in reads), False, INA3221_TURN_S)
 
 
 def gpu_meter(nvml: Nvml | None) -> Meter:
@@ -268,12 +266,12 @@ def gpu_meter(nvml: Nvml | None) -> Meter:
     covers = "the GPU's board, without the host"
     try:
         nvml.joules()
-        return Meter(Sensor("NVML total energy", covers, nvml.joules, True, COUNTER_STEP_S["nvml"]))
+        return Meter(Sensor("NVML total energy", covers, nvml.joules, True, NVML_COUNTER_TURN_S))
     except NvmlError:
         pass
     try:
         nvml.watts()
-        return Meter(Sensor("NVML power, sampled", covers, nvml.watts, False, COUNTER_STEP_S["nvml"]))
+        return Meter(Sensor("NVML power, sampled", covers, nvml.watts, False, NVML_POWER_TURN_S))
     except NvmlError as error:
         return Meter(None, str(error))
 
@@ -295,7 +293,7 @@ def cpu_meter(root: Path = ROOT) -> Meter:
     except ValueError as error:
         return Meter(None, f"RAPL tells no number: {error}")
     covers = "the processor's packages, without memory and mainboard"
-    return Meter(Sensor("RAPL", covers, counter.joules, True, COUNTER_STEP_S["rapl"]))
+    return Meter(Sensor("RAPL", covers, counter.joules, True, RAPL_TURN_S))
 
 
 class Packages:

@@ -12,7 +12,7 @@ from bench.machine_text import said, text
 from export.deploy.gpu import GpuError, driver, served_cuda
 from pipeline.facts import RECORDED, facts, version
 
-RUNTIMES = ("onnxruntime", "tensorrt")
+RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
 """Facts that are versions, whichever distribution provides the package."""
 GPU_QUERY = {
     "name": "name",

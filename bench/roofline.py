@@ -88,11 +88,11 @@ def dtype_of(row: Mapping[str, Any]) -> str:
 def shares(
     roof: Roof, rows: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]], batch: int
 ) -> list[dict[str, Any]]:
-    """Share of the attainable rate of each measured row; `costs` by role, of one image of the measured size."""
+    """Share of the attainable rate of each measured inference; `costs` by role, of one image of the measured size."""
     return [
         share_of(roof, row, costs[row["role"]]["layers"], batch)
         for row in rows
-        if row["status"] == "ok" and row["role"] in costs and roof.gflops(dtype_of(row)) is not None
+        if row["status"] == "ok" and row["role"] in costs and row.get("quantity", "inference") == "inference"
     ]
 
 
@@ -100,7 +100,7 @@ def share_of(roof: Roof, row: Mapping[str, Any], layers: Sequence[Mapping[str, A
     """One measured row beside what it could reach."""
     dtype, p50_ms = dtype_of(row), row["statistics"]["p50_ms"]
     gflops = roof.gflops(dtype)
-    assert gflops is not None, "rows without a peak are left out"
+    assert gflops is not None, "every machine multiplies in float32, which all others may use"
     least = attainable(layers, gflops, roof.copy_gb_s, WIDTH_BYTES[dtype], batch)
     return {
         "name": row["name"],

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from pipeline.stage import AbsentAt, Context, Outputs, StageConfig
 
-VERSION = 2
-ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "tensorrt")
+VERSION = 3
+ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "openvino", "tensorrt")
 """Facts of the machine to which a measurement belongs."""
 
 
@@ -20,20 +20,27 @@ class Config(StageConfig):
     """Train the student without distillation too and report its accuracy."""
     pictures: bool = False
     """Show the worst and best pictures of the evaluation split in the report even where they are not synthetic."""
-    runtimes: tuple[Literal["torch", "onnxruntime"], ...] = ("torch", "onnxruntime")
-    """Where to measure teacher and student; onnxruntime has every exported file of the student."""
+    runtimes: tuple[Literal["torch", "onnxruntime", "openvino"], ...] = ("torch", "onnxruntime")
+    """Where to measure teacher and student; onnxruntime and OpenVINO have every exported file of the student. Engines
+    of export.tensorrt are measured wherever there are any."""
+    compiled: Annotated[bool, AbsentAt(False)] = False
+    """Measure torch's networks compiled too: a minute or more each, which is their load time."""
     threads: int | None = Field(None, ge=1)
     """CPU threads within an operator, for all runtimes alike; absent for torch's own choice."""
     batch: int = Field(1, ge=1)
     """Images an inference."""
+    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AbsentAt(())] = ()
+    """Batches of further tables of latency, with every one of `sizes`; a file of another fixed batch is skipped."""
+    sizes: Annotated[tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...], AbsentAt(())] = ()
+    """Heights and widths of further tables, in pixels; a file of another fixed size is skipped."""
     warmup_s: float = Field(3.0, ge=0)
     """Longest warm-up of a candidate; it ends sooner when the spread settles."""
     min_s: float = Field(3.0, gt=0)
     """Shortest measurement of a candidate, over all repeats together."""
     max_s: float = Field(60.0, gt=0)
     """Longest measurement of a candidate, even where 100 samples were not reached."""
-    repeats: int = Field(5, ge=3)
-    """Rounds in which the candidates take turns."""
+    repeats: int = Field(20, ge=3)
+    """Rounds in which the candidates take turns; with fewer than 6 no interval has a confidence of 95 %."""
     roofline: Annotated[bool, AbsentAt(True)] = True
     """Measure this machine's peaks, three seconds in all, and tell each row's share of what is attainable."""
     peak_memory: Annotated[bool, AbsentAt(True)] = True

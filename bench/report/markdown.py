@@ -8,10 +8,11 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
     complexity      {role: bench.complexity.complexity(...)}
-    latency         settings (bench.latency.Schedule, batch, device, image),
-                    rows (bench.latency.Row.to_json, role, runtime, file, output, miou, miou_images, energy_j,
-                    peak_mib),
-                    ratios (bench.latency.Ratio)
+    latency         settings (bench.timing.Schedule, batch, device, image),
+                    rows (bench.timing.Row.to_json, role, runtime, file, output, quantity, miou, miou_images, energy_j,
+                    peak_mib; of an engine also bench.gpu_times),
+                    ratios (bench.ratio.Ratio),
+                    more [{batch, size_px, rows, ratios}], where the recipe asks for other batches and sizes
     parity          split, limits, files (export.parity.Comparison.to_json)
     environment     bench.environment.describe(), bench.watch.Watch.to_json()
     engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
@@ -149,7 +150,8 @@ def latency(report: Report) -> list[str]:
     settings, rows = report["latency"]["settings"], report["latency"]["rows"]
     lines = [
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']},",
-        "from uint8 pictures to logits or labels, both in host memory; reading pictures is not included.",
+        "from uint8 pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's",
+        "file to labels of its size. Loading stands apart; what is compiled is compiled as it is loaded.",
         f"Candidates took turns in {settings['repeats']} rounds. mIoU is that of the measured file:",
         "the teacher's ONNX file is made for this table alone and not scored.",
         "",
@@ -160,7 +162,23 @@ def latency(report: Report) -> list[str]:
     notes += [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
     header, extra = extra_table(rows)
     lines += ["", *notes] if notes else []
-    return [*lines, "", extra_words(report), "", *grid(header, extra)] if extra else lines
+    lines += ["", extra_words(report), "", *grid(header, extra)] if extra else []
+    return [*lines, *more_latency(report)]
+
+
+def more_latency(report: Report) -> list[str]:
+    """The tables of further batches and sizes."""
+    lines: list[str] = []
+    for table in report["latency"].get("more", []):
+        ratios = [ratio_line(ratio) for ratio in table["ratios"]]
+        lines += ["", more_title(table), "", *grid(LATENCY_HEADER, map(latency_row, table["rows"]))]
+        lines += ["", *ratios] if ratios else []
+    return lines
+
+
+def more_title(table: Mapping[str, Any]) -> str:
+    """`Batch 4 at 32x64`."""
+    return f"Batch {table['batch']} at {'x'.join(map(str, table['size_px']))}"
 
 
 def roofline(report: Report) -> Iterator[list[str]]:

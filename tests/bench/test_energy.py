@@ -47,8 +47,8 @@ def rapl(root: Path, *packages: int, most: int = 10_000) -> list[Path]:
     return zones
 
 
-def counting(values: Iterator[float], step_s: float = 0.0) -> Sensor:
-    return Sensor("counter", "all", lambda: next(values), True, step_s)
+def counting(values: Iterator[float], least_turn_s: float = 0.0) -> Sensor:
+    return Sensor("counter", "all", lambda: next(values), True, least_turn_s)
 
 
 def test_trapezoids_by_hand() -> None:
@@ -135,8 +135,8 @@ def test_each_turn_is_charged_to_its_candidate(monkeypatch: pytest.MonkeyPatch) 
     assert meter.mean_w("c") is None
 
 
-def test_turns_shorter_than_two_steps_give_no_figure() -> None:
-    meter = Meter(counting(iter([0.0, 3.0]), step_s=10.0))
+def test_turns_too_short_for_the_sensor_give_no_figure() -> None:
+    meter = Meter(counting(iter([0.0, 3.0]), least_turn_s=20.0))
     with meter.turn("a"):
         pass
     assert meter.mean_w("a") is None

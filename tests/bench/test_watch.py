@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.latency import Candidate, Schedule, measure
+from bench.timing import Candidate, Schedule, measure
 from bench.watch import Watch
 
 

@@ -17,7 +17,7 @@ from bench.report.machine_words import (
     roofline_rows,
     roofline_words,
 )
-from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
+from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row, more_title
 from bench.report.points import Point, Report, by_machine, dots, frontier, points
 from bench.report.words import ROLES, giga, mega, network, number, of, percent, size
 
@@ -165,7 +165,8 @@ def latency(report: Report) -> str:
     chart = partial(violins, rows, "Latency distributions")
     said = (
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']}, from uint8 "
-        f"pictures to logits or labels, both in host memory. Candidates took turns in {settings['repeats']} rounds."
+        f"pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's file to "
+        f"labels of its size. Candidates took turns in {settings['repeats']} rounds."
     )
     caption = (
         "Density of the raw samples around each row's own median; the dark line spans the 5th to the 95th percentile. "
@@ -179,6 +180,10 @@ def latency(report: Report) -> str:
         table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
         energy_and_memory(report),
         ratios(report),
+        *(
+            table(f"Latency, ms: {more_title(one).lower()}", LATENCY_HEADER, [latency_row(r) for r in one["rows"]], 3)
+            for one in report["latency"].get("more", [])
+        ),
     )
 
 
