@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from bench.environment import describe
 from bench.gpu_times import gpu_times, gpu_warnings
 from bench.memory import MemoryUnknown, Request, measure_peak
+from bench.opened import Opened
 from bench.ratio import paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, measure
 from bench.watch import Watch
@@ -30,7 +31,6 @@ from export.deploy.evaluate import ACCURACY, read_accuracy
 from export.deploy.infer import segment
 from export.deploy.manifest import MANIFEST, Bundle, sha256
 from export.deploy.pictures import read
-from export.runtimes.protocol import Runtime
 from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
@@ -82,12 +82,14 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     watch = Watch("cuda" if any(each.runtime == "tensorrt" for each in found) else "cpu")
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
     with ExitStack() as stack:
-        opened: dict[str, Runtime] = {}
-        candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
+        opened = {
+            each.name: Opened(partial(open_runtime, each.runtime, each.path, options.threads), stack) for each in found
+        }
+        candidates = [c for each in found for c in candidates_of(each, bundle, opened[each.name])]
         rows = measure(candidates, schedule, on_done=say, during=watch.turn)
         environment |= watch.to_json()
         images_NHWC, _ = bundle.golden()
-        times = {name: gpu_times(runtime, images_NHWC) for name, runtime in opened.items()}
+        times = {name: gpu_times(one(), images_NHWC) for name, one in opened.items() if one.found is not None}
     table = described(bundle, found, rows, times, watch)
     if not options.no_memory:
         add_peaks(bundle, found, table, options.threads)
@@ -123,28 +125,24 @@ def files(bundle: Bundle, options: argparse.Namespace) -> list[Measured]:
     return found
 
 
-def candidates_of(
-    each: Measured, bundle: Bundle, options: argparse.Namespace, stack: ExitStack, opened: dict[str, Runtime]
-) -> list[Candidate]:
+def candidates_of(each: Measured, bundle: Bundle, opened: Opened) -> list[Candidate]:
     """One file as two candidates: inference alone, and the whole way from a picture's file to its labels."""
     images_NHWC, _ = bundle.golden()
     picture = bundle.folder / bundle.manifest["golden"]["image"]
 
-    def runtime() -> Runtime:
-        if each.name not in opened:
-            opened[each.name] = stack.enter_context(open_runtime(each.runtime, each.path, options.threads))
-        return opened[each.name]
-
     def inference() -> Call:
-        found = runtime()
-        return lambda: found.predict(images_NHWC)
+        opened()
+        return lambda: opened().predict(images_NHWC)
 
     def pipeline() -> Call:
-        found = runtime()
-        return lambda: segment(found, read(picture), bundle.preprocess)
+        opened()
+        return lambda: segment(opened(), read(picture), bundle.preprocess)
 
-    loads: tuple[Callable[[], Call], ...] = (inference, pipeline)
-    return [Candidate(f"{each.name} {quantity}", load) for quantity, load in zip(QUANTITIES, loads, strict=True)]
+    reload = opened.again if each.runtime == "onnxruntime" else None
+    return [
+        Candidate(f"{each.name} {QUANTITIES[0]}", inference, reload),
+        Candidate(f"{each.name} {QUANTITIES[1]}", pipeline),
+    ]
 
 
 def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]], threads: int | None) -> None:

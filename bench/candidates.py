@@ -53,10 +53,10 @@ class Bench:
     made for them."""
     facts: Mapping[str, Any]
     """Of the machine: what it lacks is skipped."""
-    picture: Path | None = None
+    picture: Path | None
     """File from which a pipeline starts; None where none is measured."""
-    preprocess: Preprocess | None = None
-    """How a picture becomes the input, where there is a picture."""
+    preprocess: Preprocess
+    """How a picture becomes the input."""
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -123,7 +123,7 @@ def measured(entry: Entry, open_runtime: Callable[[], Runtime], bench: Bench) ->
     """The entry with its candidate; a second one for the pipeline of a student that gives labels, or any in torch."""
     opened = bench.opened(open_runtime)
     found = [replace(entry, candidate=bench.predicting(entry.name, opened), opened=opened)]
-    if bench.picture and bench.preprocess and entry.role == "student" and ends_in_labels(entry):
+    if bench.picture and entry.role == "student" and ends_in_labels(entry):
         name = f"{entry.name} {PIPELINE}"
         candidate = bench.segmenting(name, opened, bench.picture, bench.preprocess)
         found.append(replace(entry, name=name, quantity=PIPELINE, candidate=candidate, alone=None))

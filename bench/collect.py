@@ -132,9 +132,9 @@ def measure_latency(ctx: Context, inputs: Inputs, config: Config) -> tuple[dict[
     def measured(batch: int, size_px: tuple[int, int], whole_way: bool, watch: Watch | None = None) -> dict[str, Any]:
         preprocess = replace(index.preprocess, height=size_px[0], width=size_px[1])
         images_NHWC = np.repeat(read_fitted_image(root, sample, preprocess)[None], batch, axis=0)
-        from_file = {"picture": root / sample.image, "preprocess": preprocess} if whole_way and batch == 1 else {}
+        picture = root / sample.image if whole_way and batch == 1 else None
         with ExitStack() as stack:
-            bench = Bench(images_NHWC, ctx.device, threads, stack, facts(ctx.device), **from_file)
+            bench = Bench(images_NHWC, ctx.device, threads, stack, facts(ctx.device), picture, preprocess)
             found = entries(inputs, config.runtimes, config.compiled, bench)
             rows = take_turns(ctx, found, schedule, watch)
             table = described(inputs, found, rows, images_NHWC, watch)

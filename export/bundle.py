@@ -43,6 +43,7 @@ TRAVELS = (
     "bench/machine_text.py",
     "bench/memory.py",
     "bench/nvml.py",
+    "bench/opened.py",
     "bench/ratio.py",
     "bench/timing.py",
     "bench/watch.py",

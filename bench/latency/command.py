@@ -96,8 +96,8 @@ def command(
     if self_check:
         from bench.latency.precision import check, check_text
 
-        found = check(threads or 1, Schedule(**schedule), say)
-        return answer(found, check_text(found), out, int(not found["passed"]))
+        checked = check(threads or 1, Schedule(**schedule), say)
+        return answer(checked, check_text(checked), out, int(not checked["passed"]))
     asks = [
         Ask(batch, size, dict(map(parse_axis, axes)))
         for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))

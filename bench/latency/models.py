@@ -110,7 +110,10 @@ def of_archive(path: Path, asked: str, unpacked: Path) -> list[Model]:
     """A packed bundle; StoreError for an archive of anything else."""
     try:
         # The filter keeps a tar's files below the folder; zipfile does so by itself and takes no filter.
-        shutil.unpack_archive(path, unpacked, **({} if path.suffix == ".zip" else {"filter": "data"}))
+        if path.suffix == ".zip":
+            shutil.unpack_archive(path, unpacked)
+        else:
+            shutil.unpack_archive(path, unpacked, filter="data")
     except Exception as error:
         # shutil, tarfile, zipfile and the decompressors share no base.
         raise StoreError(f"{path} cannot be unpacked: {' '.join(str(error).split())}") from error

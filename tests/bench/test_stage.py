@@ -29,7 +29,9 @@ from pipeline.stage import Context, Outputs
 from stages import data, distill, teacher
 from stages.nets.config import NetConfig
 from stages.nets.saved import load_net
+from stages.preprocess import Preprocess
 
+RULE = Preprocess(32, 64)
 QUICK = bench.Config(
     baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3, roofline=False, peak_memory=False
 )
@@ -327,7 +329,7 @@ def test_openvino_has_every_exported_file(inputs: dict[str, Path], tmp_path: Pat
 
 
 def test_without_openvino_there_is_a_row_that_says_how_to_get_it() -> None:
-    made = Bench(np.zeros((1, 2, 2, 3), np.uint8), "cpu", 1, ExitStack(), {"openvino": None})
+    made = Bench(np.zeros((1, 2, 2, 3), np.uint8), "cpu", 1, ExitStack(), {"openvino": None}, None, RULE)
     (row,) = openvino_entries(Path("nowhere"), made)
     assert row.why == "openvino is not installed: pip install openvino"
 
@@ -389,7 +391,7 @@ def test_an_engine_is_measured_where_there_is_a_gpu(
 def test_an_engine_is_skipped_with_the_reason_where_there_is_none(inputs: dict[str, Path], tmp_path: Path) -> None:
     built = {**inputs, "export.tensorrt": engine_folder(tmp_path / "engines")}
     facts_without = {"gpu": False, "tensorrt": None, "openvino": None}
-    made = Bench(np.zeros((1, 32, 64, 3), np.uint8), "cpu", 1, ExitStack(), facts_without)
+    made = Bench(np.zeros((1, 32, 64, 3), np.uint8), "cpu", 1, ExitStack(), facts_without, None, RULE)
     (row,) = entries(built, (), False, made)
     assert (row.name, row.candidate) == ("student.fp16.labels tensorrt", None)
     assert row.why == "no NVIDIA GPU, build it on the target"
