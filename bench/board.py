@@ -20,9 +20,11 @@ import numpy as np
 
 from bench.environment import describe
 from bench.gpu_times import gpu_times, gpu_warnings
+from bench.memory import MemoryUnknown, Request, measure_peak
 from bench.opened import Opened
 from bench.ratio import paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, measure
+from bench.watch import Watch
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy
@@ -49,6 +51,13 @@ class Measured:
         """`student.fp16.labels tensorrt`: the file without its suffix, and the runtime."""
         return f"{self.path.stem} {self.runtime}"
 
+    def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
+        """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
+        if self.runtime == "tensorrt":
+            return Request("export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}, shape, "cuda")
+        arguments = {"path": str(self.path), "threads": threads}
+        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, "cpu")
+
 
 def main(folder: Path) -> int:
     """The program, on the bundle in `folder`."""
@@ -58,6 +67,9 @@ def main(folder: Path) -> int:
     parser.add_argument("--threads", type=int, help="CPU threads of onnxruntime")
     parser.add_argument("--min-s", type=float, default=3.0, help="shortest measurement of a file")
     parser.add_argument("--max-s", type=float, default=60.0, help="longest measurement of a file")
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave the peak memory out, which takes a process each"
+    )
     parser.add_argument("--out", type=Path, default=Path("report.json"))
     return program(run, folder, parser)
 
@@ -68,22 +80,27 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)
     found = files(bundle, options)
+    watch = Watch("cuda" if any(each.runtime == "tensorrt" for each in found) else "cpu")
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
     with ExitStack() as stack:
         opened = {
             each.name: Opened(partial(open_runtime, each.runtime, each.path, options.threads), stack) for each in found
         }
         candidates = [c for each in found for c in candidates_of(each, bundle, opened[each.name])]
-        rows = measure(candidates, schedule, on_done=say)
+        rows = measure(candidates, schedule, on_done=say, during=watch.turn)
+        environment |= watch.to_json()
         images_NHWC, _ = bundle.golden()
         times = {name: gpu_times(one(), images_NHWC) for name, one in opened.items() if one.found is not None}
+    table = described(bundle, found, rows, times, watch)
+    if not options.no_memory:
+        add_peaks(bundle, found, table, options.threads)
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
     report = {
         "schema_version": SCHEMA_VERSION,
         "kind": "board",
         "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
         "environment": environment,
-        "latency": {"settings": settings, "rows": described(bundle, found, rows, times), "ratios": ratios(rows)},
+        "latency": {"settings": settings, "rows": table, "ratios": ratios(rows)},
         "engines": engines(bundle),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -129,8 +146,21 @@ def candidates_of(each: Measured, bundle: Bundle, opened: Opened) -> list[Candid
     ]
 
 
+def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]], threads: int | None) -> None:
+    """Peak memory of each file that was measured, beside its inference; the runtimes are closed by now."""
+    images_NHWC, _ = bundle.golden()
+    for each, row in zip(found, table[:: len(QUANTITIES)], strict=True):
+        if row["status"] != "ok":
+            continue
+        say(f"{each.name}: peak memory")
+        try:
+            row["peak_mib"] = measure_peak(each.alone(images_NHWC.shape, threads))
+        except MemoryUnknown as error:
+            row["warnings"].append(f"peak memory not measured: {error}")
+
+
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]]
+    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]], watch: Watch
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -155,6 +185,8 @@ def described(
                     "runtime": each.runtime,
                     "file": each.path.name,
                     "sha256": digest,
+                    "energy_j": watch.energy_j(plain),
+                    "peak_mib": None,
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }
             )

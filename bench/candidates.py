@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.latency.runtimes import lacks_openvino, lacks_tensorrt
+from bench.memory import Request
 from bench.opened import Opened
 from bench.timing import Call, Candidate
 from export.deploy.engine_file import description_of
@@ -29,7 +30,8 @@ from export.runtimes.protocol import Runtime
 from export.runtimes.tensorrt_runtime import TensorRTRuntime
 from export.runtimes.torch_runtime import TorchRuntime
 from export.sidecar import read_sidecar
-from stages.nets.saved import MODEL, load_net
+from stages.nets.catalogue import NetSpec, build_unfilled
+from stages.nets.saved import CONFIG, MODEL, load_net
 from stages.preprocess import Preprocess
 
 TEACHER_ONNX = "teacher.fp32.logits.onnx"
@@ -85,6 +87,12 @@ class Bench:
 
         return Candidate(name, load)
 
+    def request(
+        self, opener: str, arguments: Mapping[str, Any], device: str | None = None, imports: str | None = None
+    ) -> Request:
+        """How a process of its own opens a candidate by `module:function` and predicts the same shape."""
+        return Request(opener, arguments, self.images_NHWC.shape, device or self.device, imports)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -104,6 +112,8 @@ class Entry:
     why: str = ""
     """Why there is no candidate: the row is skipped."""
     opened: Opened | None = None
+    alone: Request | None = None
+    """How a process of its own opens it, to measure its memory; None where that is not asked."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, without what measures it."""
@@ -117,7 +127,7 @@ def measured(entry: Entry, open_runtime: Callable[[], Runtime], bench: Bench) ->
     if bench.picture and entry.role == "student" and ends_in_labels(entry):
         name = f"{entry.name} {PIPELINE}"
         candidate = bench.segmenting(name, opened, bench.picture, bench.preprocess)
-        found.append(replace(entry, name=name, quantity=PIPELINE, candidate=candidate))
+        found.append(replace(entry, name=name, quantity=PIPELINE, candidate=candidate, alone=None))
     return found
 
 
@@ -128,18 +138,36 @@ def ends_in_labels(entry: Entry) -> bool:
 
 def torch_entries(role: str, folder: Path, bench: Bench, compiled: bool) -> list[Entry]:
     """A trained network's folder in torch, giving logits."""
-    batch = len(bench.images_NHWC)
 
-    def open_runtime(compiled_batch: int | None) -> Runtime:
-        net, spec = load_net(folder)
-        module = Deployed(net, spec, "logits")
-        return TorchRuntime(module, spec, bench.size_px, bench.device, bench.threads, compiled_batch)
+    def opener(compiled_batch: int | None) -> Callable[[], Runtime]:
+        return lambda: open_torch(str(folder), *bench.size_px, bench.device, bench.threads, compiled_batch)
 
-    found = measured(Entry(f"{role} torch", role, "torch", MODEL, "logits"), lambda: open_runtime(None), bench)
+    height, width = bench.size_px
+    alone = bench.request(
+        "bench.candidates:open_torch",
+        {"folder": str(folder), "height": height, "width": width, "device": bench.device, "threads": bench.threads},
+        imports="bench.candidates:import_torch",
+    )
+    found = measured(Entry(f"{role} torch", role, "torch", MODEL, "logits", alone=alone), opener(None), bench)
     if compiled:
+        # Its memory is not asked for: the compiler's would be in it.
         entry = Entry(f"{role} torch compiled", role, "torch-compiled", MODEL, "logits")
-        found += measured(entry, lambda: open_runtime(batch), bench)
+        found += measured(entry, opener(len(bench.images_NHWC)), bench)
     return found
+
+
+def open_torch(
+    folder: str, height: int, width: int, device: str, threads: int, compiled_batch: int | None = None
+) -> Runtime:
+    """A trained network's folder in torch for pictures of one size, giving logits; compiled for a batch where named."""
+    net, spec = load_net(Path(folder))
+    return TorchRuntime(Deployed(net, spec, "logits"), spec, (height, width), device, threads, compiled_batch)
+
+
+def import_torch(folder: str, **_: object) -> None:
+    """Import the modules of a trained network's kind, by building it without values."""
+    spec = NetSpec.from_json(json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8")))
+    build_unfilled(spec.net, spec.classes, spec.args)
 
 
 def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> list[Entry]:
@@ -157,6 +185,7 @@ def teacher_onnx_entry(teacher: Path, exported: Path, bench: Bench) -> list[Entr
         export_teacher(teacher, exported, path, bench.size_px)
     except Exception as error:
         return [replace(entry, candidate=Candidate(entry.name, failing(error)))]
+    entry = replace(entry, alone=file_request("onnxruntime", path, bench))
     return measured(entry, lambda: OnnxRuntime(path, bench.device, bench.threads), bench)
 
 
@@ -189,8 +218,22 @@ def file_entries(
         entry = Entry(f"{path.stem} {runtime}", "student", runtime, path.name, described["output"]["name"])
         why = unfit(described["input"]["shape"], bench.images_NHWC.shape)
         opener = lambda path=path: open_file(path)  # noqa: E731
-        found += [replace(entry, why=why)] if why else measured(entry, opener, bench)
+        alone = file_request(runtime, path, bench)
+        found += [replace(entry, why=why)] if why else measured(replace(entry, alone=alone), opener, bench)
     return found
+
+
+def file_request(runtime: str, path: Path, bench: Bench) -> Request:
+    """How a process of its own opens a file in a runtime."""
+    if runtime == "tensorrt":
+        arguments = {"path": str(path), "batch": len(bench.images_NHWC)}
+        return bench.request("export.runtimes.tensorrt_runtime:open_engine", arguments, device="cuda")
+    if runtime == "openvino":
+        arguments = {"path": str(path), "threads": bench.threads}
+        opener, imports = (f"export.runtimes.openvino_runtime:{name}_openvino" for name in ("open", "import"))
+        return bench.request(opener, arguments, device="cpu", imports=imports)
+    arguments = {"path": str(path), "device": bench.device, "threads": bench.threads}
+    return bench.request("export.runtimes.onnx_runtime:open_onnx", arguments)
 
 
 def described_file(path: Path) -> Any:

@@ -48,7 +48,9 @@ def verdict(one: Slowdown, max_slowdown: float) -> str:
 
 def describe(report: Report) -> str:
     """A machine with what may tell it from another of its name."""
-    return f"{machine(report)} ({identity(report)['usable cores']} cores)"
+    facts = identity(report)
+    mode = f", power mode {facts['power mode']['name']}" if facts["power mode"] else ""
+    return f"{machine(report)} ({facts['usable cores']} cores{mode})"
 
 
 def text(result: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -15,10 +15,14 @@ from bench.candidates import INFERENCE, Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
 from bench.gpu_times import gpu_times, gpu_warnings
+from bench.memory import MemoryUnknown, measure_peak
+from bench.peaks import measure_roof
 from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
+from bench.roofline import shares
 from bench.stage import Config
 from bench.timing import Row, Schedule, measure, skipped, steps
+from bench.watch import Watch
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError
@@ -121,23 +125,28 @@ def measure_latency(ctx: Context, inputs: Inputs, config: Config) -> tuple[dict[
     """
     threads = config.threads or torch.get_num_threads()
     environment = describe(threads)
+    watch = Watch(ctx.device)
     index, sample, root = real_image(ctx, inputs["data"])
     schedule = Schedule(config.warmup_s, config.min_s, config.max_s, repeats=config.repeats)
 
-    def measured(batch: int, size_px: tuple[int, int], whole_way: bool) -> dict[str, Any]:
+    def measured(batch: int, size_px: tuple[int, int], whole_way: bool, watch: Watch | None = None) -> dict[str, Any]:
         preprocess = replace(index.preprocess, height=size_px[0], width=size_px[1])
         images_NHWC = np.repeat(read_fitted_image(root, sample, preprocess)[None], batch, axis=0)
         picture = root / sample.image if whole_way and batch == 1 else None
         with ExitStack() as stack:
             bench = Bench(images_NHWC, ctx.device, threads, stack, facts(ctx.device), picture, preprocess)
             found = entries(inputs, config.runtimes, config.compiled, bench)
-            rows = take_turns(ctx, found, schedule)
-            return {"rows": described(inputs, found, rows, images_NHWC), "ratios": ratios(found, rows)}
+            rows = take_turns(ctx, found, schedule, watch)
+            table = described(inputs, found, rows, images_NHWC, watch)
+            if watch and config.peak_memory:
+                add_peaks(ctx, found, table)
+            return {"rows": table, "ratios": ratios(found, rows)}
 
     latency = {
         "settings": {**asdict(schedule), "batch": config.batch, "device": ctx.device, "image": sample.image},
-        **measured(config.batch, index.size_px, whole_way=True),
+        **measured(config.batch, index.size_px, whole_way=True, watch=watch),
     }
+    environment |= watch.to_json()
     more = [
         {"batch": batch, "size_px": list(size_px), **unscored(measured(batch, size_px, whole_way=False))}
         for batch, size_px in further(config, index.size_px)
@@ -166,11 +175,12 @@ def real_image(ctx: Context, data: Path) -> tuple[Index, Sample, Path]:
     raise DataError(f"{index.name} has no images to measure with; check the stage data")
 
 
-def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule) -> list[Row]:
+def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule, watch: Watch | None) -> list[Row]:
     """Measures the entries that have a candidate under a progress bar and logs each; a row for each entry."""
     candidates = [entry.candidate for entry in found if entry.candidate]
+    during = watch.turn if watch else nullcontext
     with ctx.progress("bench", steps(len(candidates), schedule), 0) as bar:
-        measured = iter(measure(candidates, schedule, on_done=lambda step: bar.step(0, {})))
+        measured = iter(measure(candidates, schedule, on_done=lambda step: bar.step(0, {}), during=during))
     rows = [next(measured) if entry.candidate else skipped(entry.name, entry.why) for entry in found]
     for row in rows:
         ctx.log(f"{row.name}: {f'p50 {np.median(row.samples_ms):.2f} ms' if row.status == 'ok' else row.why}")
@@ -178,20 +188,51 @@ def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule) -> list
 
 
 def described(
-    inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], images_NHWC: np.ndarray
+    inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], images_NHWC: np.ndarray, watch: Watch | None
 ) -> list[dict[str, Any]]:
-    """Rows as plain data, each with the mIoU of the very file that was measured."""
+    """Rows as plain data, each with the mIoU of the very file that was measured and the energy of its turns."""
     table = []
     for entry, row in zip(found, rows, strict=True):
-        plain = row.to_json(len(images_NHWC))
+        batch = len(images_NHWC)
+        plain = row.to_json(batch)
         opened = entry.opened if row.status == "ok" and entry.quantity == INFERENCE else None
         times = gpu_times(opened(), images_NHWC) if opened else {}
         plain["warnings"] += gpu_warnings(times)
+        plain |= {"energy_j": watch.energy_j(plain, batch)} if watch else {}
         if entry.quantity != INFERENCE:
             # The network was loaded once, for the inference.
             plain["load_ms"] = None
         table.append({**plain, **times, **entry.to_json(), **accuracy_of(inputs, entry)})
     return table
+
+
+def add_peaks(ctx: Context, found: Sequence[Entry], table: Sequence[dict[str, Any]]) -> None:
+    """Peak memory of every row that can be opened alone, after all turns: a process beside a turn would disturb it."""
+    asked = [
+        (entry.alone, row) for entry, row in zip(found, table, strict=True) if entry.alone and row["status"] == "ok"
+    ]
+    with ctx.progress("peak memory", len(asked), 0) as bar:
+        for alone, row in asked:
+            try:
+                row["peak_mib"] = measure_peak(alone)
+            except MemoryUnknown as error:
+                row["warnings"].append(f"peak memory not measured: {error}")
+            bar.step(0, {})
+
+
+def measure_roofline(
+    ctx: Context, costs: Mapping[str, Any], latency: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """This machine's peaks, after the candidates and with their threads, and each row's share of what is attainable.
+
+    None where they cannot be measured, as on a GPU without room for the matrices: the report stands without them.
+    """
+    try:
+        roof = measure_roof(ctx.device, environment["cpu"]["threads"])
+    except (RuntimeError, MemoryError) as error:
+        ctx.log(f"roofline not measured: {error}")
+        return None
+    return {**roof.to_json(), "models": shares(roof, latency["rows"], costs, latency["settings"]["batch"])}
 
 
 def accuracy_of(inputs: Inputs, entry: Entry) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class Config(StageConfig):
     """Longest measurement of a candidate, even where 100 samples were not reached."""
     repeats: int = Field(20, ge=3)
     """Rounds in which the candidates take turns; with fewer than 6 no interval has a confidence of 95 %."""
+    roofline: Annotated[bool, AbsentAt(True)] = True
+    """Measure this machine's peaks, three seconds in all, and tell each row's share of what is attainable."""
+    peak_memory: Annotated[bool, AbsentAt(True)] = True
+    """Measure each row's peak memory in a process of its own, which takes seconds and two inferences for each."""
 
 
 def needs(config: Config) -> tuple[str, ...]:
@@ -76,7 +80,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish complexity.json and report.json, .md, .html; a repeated benchmark is another digest, none overwritten."""
     import json
 
-    from bench.collect import count_costs, measure_latency, report_data
+    from bench.collect import count_costs, measure_latency, measure_roofline, report_data
     from bench.report.overlays import overlays
     from bench.report.publish import write_report
     from bench.report.summary import summary
@@ -84,6 +88,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     costs = count_costs(inputs)
     environment, latency = measure_latency(ctx, inputs, config)
     report = report_data(inputs, costs, environment, latency)
+    report["roofline"] = measure_roofline(ctx, costs, latency, environment) if config.roofline else None
     report["pictures"] = overlays(ctx, inputs, report["data"]["split"], config.pictures)
     (ctx.work / "complexity.json").write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
     write_report(report, ctx.work)

@@ -16,7 +16,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +35,8 @@ LEAST_ROUNDS = 6
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
+During = Callable[[str], AbstractContextManager[object]]
+"""Name of a candidate -> what is entered around each of its turns, such as a meter."""
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,17 @@ def measure(
     clock: Clock = time.perf_counter_ns,
     on_done: Callable[[str], None] = lambda step: None,
     seed: int = 0,
+    during: During = nullcontext,
 ) -> list[Row]:
     """Measures every candidate; a row each, in the order given.
 
     A candidate that raises becomes a row `failed` with the reason and takes no further part; one that has used up its
     `max_s` sits out the rounds that are left. `on_done(step)` is called after each load, warm-up and turn, taken
-    or not: `steps(len(candidates), schedule)` times. `seed` draws the order of the turns.
+    or not: `steps(len(candidates), schedule)` times. `seed` draws the order of the turns. `during(name)` surrounds the
+    inferences of each turn.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
-    turns = [Turn(candidate, clock) for candidate in candidates]
+    turns = [Turn(candidate, clock, during) for candidate in candidates]
     for turn in turns:
         turn.attempt(turn.load)
         on_done(f"{turn.row.name}: loaded")
@@ -207,9 +211,10 @@ def steps(candidates: int, schedule: Schedule) -> int:
 class Turn:
     """A candidate under measurement: its callable, and the row being filled."""
 
-    def __init__(self, candidate: Candidate, clock: Clock) -> None:
+    def __init__(self, candidate: Candidate, clock: Clock, during: During = nullcontext) -> None:
         self.candidate = candidate
         self.clock = clock
+        self.during = during
         self.row = Row(candidate.name)
         self.call: Call | None = None
         self.spent_ns = 0
@@ -255,7 +260,7 @@ class Turn:
             return
         self.load_again(schedule)
         longest_ns = schedule.max_s * NS_PER_S / schedule.repeats
-        with collector_at_rest():
+        with collector_at_rest(), self.during(self.row.name):
             began = start = self.clock()
             samples = [self.once()]
             if samples[0] < longest_ns:

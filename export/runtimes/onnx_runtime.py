@@ -85,6 +85,11 @@ class OnnxRuntime:
         self.close()
 
 
+def open_onnx(path: str, device: str = "cpu", threads: int | None = None) -> OnnxRuntime:
+    """A file by its name as text, as a process of its own is told it."""
+    return OnnxRuntime(Path(path), device, threads)
+
+
 def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
     """A session whose first provider is the one of `device`; NetworkError where it would be another."""
     provider, settings = PROVIDERS[device]

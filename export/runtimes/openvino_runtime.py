@@ -12,6 +12,16 @@ from pipeline.errors import NetworkError
 INSTALL = "pip install openvino"
 
 
+def open_openvino(path: str, threads: int | None = None) -> "OpenVinoRuntime":
+    """A file by its name as text, as a process of its own is told it."""
+    return OpenVinoRuntime(Path(path), threads)
+
+
+def import_openvino(**_: object) -> None:
+    """Import the library, which is done otherwise when a file is opened."""
+    import openvino  # noqa: F401
+
+
 class OpenVinoRuntime:
     """Runs a file as it is written: an fp32 graph is not computed in bf16 on a CPU that could.
 

@@ -154,6 +154,11 @@ class TensorRTRuntime:
         self.close()
 
 
+def open_engine(path: str, batch: int = 1) -> TensorRTRuntime:
+    """An engine's file by its name as text, as a process of its own is told it."""
+    return TensorRTRuntime(Path(path), batch)
+
+
 def make_profiler(trt: Any) -> Any:
     """A profiler that adds up the milliseconds of each layer."""
 

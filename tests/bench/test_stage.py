@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bench import stage as bench
 from bench.candidates import TEACHER_ONNX, Bench, entries, export_teacher, openvino_entries
+from bench.collect import measure_roofline
 from bench.report.overlays import overlays
 from export import onnx
 from export.deploy.engine_file import description_of
@@ -22,6 +23,8 @@ from export.runtimes.onnx_runtime import OnnxRuntime
 from export.runtimes.protocol import GpuTimes
 from export.runtimes.torch_runtime import TorchRuntime
 from pipeline.facts import facts
+from pipeline.identity.keys import config_identity
+from pipeline.identity.statcache import StatCache
 from pipeline.stage import Context, Outputs
 from stages import data, distill, teacher
 from stages.nets.config import NetConfig
@@ -29,7 +32,10 @@ from stages.nets.saved import load_net
 from stages.preprocess import Preprocess
 
 RULE = Preprocess(32, 64)
-QUICK = bench.Config(baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3)
+QUICK = bench.Config(
+    baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3, roofline=False, peak_memory=False
+)
+WHOLE = QUICK.model_copy(update={"roofline": True, "peak_memory": True})
 BRIEF = {"iterations": 2, "batch": 2, "crop_px": (32, 64), "workers": 0, "evaluate": ("test",)}
 
 
@@ -84,7 +90,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def run(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Outputs, Path]:
     ctx = make_context(tmp_path_factory.mktemp("bench") / "first")
-    return bench.run(ctx, inputs, QUICK), ctx.work
+    return bench.run(ctx, inputs, WHOLE), ctx.work
 
 
 def read(folder: Path, name: str):
@@ -240,6 +246,39 @@ def test_a_teacher_that_cannot_be_exported_is_a_failed_row(
     assert named == set(rows) - {"student tensorrt"}
 
 
+def test_every_measured_row_has_its_share_and_its_memory(run: tuple[Outputs, Path]) -> None:
+    _, folder = run
+    report = read(folder, "report.json")
+    ok = [row for row in report["latency"]["rows"] if row["status"] == "ok"]
+    measured = [row for row in ok if row["quantity"] == "inference"]
+    found = report["roofline"]
+    assert [model["name"] for model in found["models"]] == [row["name"] for row in measured]
+    assert all(model["share"] > 0 and 0 <= model["compute_share"] <= 1 for model in found["models"])
+    assert found["threads"] == 1 and found["peaks"]["float32"]["gflops"] > 0
+    assert all(row["peak_mib"] > 0 for row in measured)
+    assert not any("peak_mib" in row for row in ok if row["quantity"] == "pipeline")
+    assert all(row["energy_j"] is None or row["energy_j"] > 0 for row in ok)
+    assert {"energy", "heat", "cuda", "jetson"} <= set(report["environment"])
+    assert "## Roofline" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_roofline_that_cannot_be_measured_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("bench.collect.measure_roof", refuse)
+    assert measure_roofline(make_context(tmp_path), {}, {}, {"cpu": {"threads": 1}}) is None
+    assert "roofline not measured: out of memory" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
+def test_what_was_made_before_roofline_and_memory_stays_current(tmp_path: Path) -> None:
+    def counted(config: bench.Config) -> dict[str, object]:
+        return config_identity(config, StatCache(tmp_path / "cache.json"), "bench")
+
+    assert not {"roofline", "peak_memory"} & set(counted(bench.Config()))
+    assert "roofline" in counted(bench.Config(roofline=False))
+
+
 def test_a_pipeline_goes_from_a_picture_s_file_and_loads_nothing_of_its_own(run: tuple[Outputs, Path]) -> None:
     _, folder = run
     rows = {row["name"]: row for row in read(folder, "report.json")["latency"]["rows"]}
@@ -379,3 +418,5 @@ def test_torch_alone(inputs: dict[str, Path], tmp_path: Path) -> None:
         "student torch pipeline",
         "student tensorrt",
     ]
+    assert read(ctx.work, "report.json")["roofline"] is None
+    assert not any("peak_mib" in row for row in rows)

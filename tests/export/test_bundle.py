@@ -132,6 +132,8 @@ def test_the_benchmark_says_which_accuracy_belongs_to_which_file(bundle: Path, d
     assert scored["status"] == "ok" and scored["accuracy"]["miou_images"] == 5
     assert "not measured" in rows["student.fp16.labels.onnx", "pipeline"]["accuracy"]
     assert report["engines"] == [] and report["latency"]["ratios"]
+    assert scored["peak_mib"] > 0 and rows["student.fp32.labels.onnx", "pipeline"]["peak_mib"] is None
+    assert set(report["environment"]) >= {"energy", "heat", "jetson", "cuda"}
 
 
 def test_the_preprocessing_is_the_same_file_and_gives_the_same_bytes(bundle: Path, data_folder: Path) -> None:
