@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,21 @@ from typing import Any
 import numpy as np
 
 from bench.environment import describe
-from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics
+from bench.gpu_times import gpu_times, gpu_warnings
+from bench.memory import MemoryUnknown, Request, measure_peak
+from bench.opened import Opened
+from bench.ratio import paired_ratio
+from bench.timing import Call, Candidate, Row, Schedule, measure
+from bench.watch import Watch
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy
 from export.deploy.infer import segment
 from export.deploy.manifest import MANIFEST, Bundle, sha256
 from export.deploy.pictures import read
-from export.runtimes.protocol import Runtime
 from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
-COMPUTE_SAMPLES = 100
 QUANTITIES = ("inference", "pipeline")
 
 
@@ -45,7 +48,15 @@ class Measured:
 
     @property
     def name(self) -> str:
+        """`student.fp16.labels tensorrt`: the file without its suffix, and the runtime."""
         return f"{self.path.stem} {self.runtime}"
+
+    def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
+        """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
+        if self.runtime == "tensorrt":
+            return Request("export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}, shape, "cuda")
+        arguments = {"path": str(self.path), "threads": threads}
+        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, "cpu")
 
 
 def main(folder: Path) -> int:
@@ -56,6 +67,9 @@ def main(folder: Path) -> int:
     parser.add_argument("--threads", type=int, help="CPU threads of onnxruntime")
     parser.add_argument("--min-s", type=float, default=3.0, help="shortest measurement of a file")
     parser.add_argument("--max-s", type=float, default=60.0, help="longest measurement of a file")
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave the peak memory out, which takes a process each"
+    )
     parser.add_argument("--out", type=Path, default=Path("report.json"))
     return program(run, folder, parser)
 
@@ -66,19 +80,27 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)
     found = files(bundle, options)
+    watch = Watch("cuda" if any(each.runtime == "tensorrt" for each in found) else "cpu")
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
     with ExitStack() as stack:
-        opened: dict[str, Runtime] = {}
-        candidates = [c for each in found for c in candidates_of(each, bundle, options, stack, opened)]
-        rows = measure(candidates, schedule, on_done=say)
-        compute = {each.name: compute_statistics(opened[each.name], bundle) for each in found if each.name in opened}
+        opened = {
+            each.name: Opened(partial(open_runtime, each.runtime, each.path, options.threads), stack) for each in found
+        }
+        candidates = [c for each in found for c in candidates_of(each, bundle, opened[each.name])]
+        rows = measure(candidates, schedule, on_done=say, during=watch.turn)
+        environment |= watch.to_json()
+        images_NHWC, _ = bundle.golden()
+        times = {name: gpu_times(one(), images_NHWC) for name, one in opened.items() if one.found is not None}
+    table = described(bundle, found, rows, times, watch)
+    if not options.no_memory:
+        add_peaks(bundle, found, table, options.threads)
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
     report = {
         "schema_version": SCHEMA_VERSION,
         "kind": "board",
         "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
         "environment": environment,
-        "latency": {"settings": settings, "rows": described(bundle, found, rows, compute), "ratios": ratios(rows)},
+        "latency": {"settings": settings, "rows": table, "ratios": ratios(rows)},
         "engines": engines(bundle),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -104,41 +126,41 @@ def files(bundle: Bundle, options: argparse.Namespace) -> list[Measured]:
     return found
 
 
-def candidates_of(
-    each: Measured, bundle: Bundle, options: argparse.Namespace, stack: ExitStack, opened: dict[str, Runtime]
-) -> list[Candidate]:
+def candidates_of(each: Measured, bundle: Bundle, opened: Opened) -> list[Candidate]:
     """One file as two candidates: inference alone, and the whole way from a picture's file to its labels."""
     images_NHWC, _ = bundle.golden()
     picture = bundle.folder / bundle.manifest["golden"]["image"]
 
-    def runtime() -> Runtime:
-        if each.name not in opened:
-            opened[each.name] = stack.enter_context(open_runtime(each.runtime, each.path, options.threads))
-        return opened[each.name]
-
     def inference() -> Call:
-        found = runtime()
-        return lambda: found.predict(images_NHWC)
+        opened()
+        return lambda: opened().predict(images_NHWC)
 
     def pipeline() -> Call:
-        found = runtime()
-        return lambda: segment(found, read(picture), bundle.preprocess)
+        opened()
+        return lambda: segment(opened(), read(picture), bundle.preprocess)
 
-    loads: tuple[Callable[[], Call], ...] = (inference, pipeline)
-    return [Candidate(f"{each.name} {quantity}", load) for quantity, load in zip(QUANTITIES, loads, strict=True)]
+    reload = opened.again if each.runtime == "onnxruntime" else None
+    return [
+        Candidate(f"{each.name} {QUANTITIES[0]}", inference, reload),
+        Candidate(f"{each.name} {QUANTITIES[1]}", pipeline),
+    ]
 
 
-def compute_statistics(runtime: Runtime, bundle: Bundle) -> dict[str, Any] | None:
-    """Milliseconds of the engine alone on the GPU; None for a runtime that cannot tell them apart."""
-    timed = getattr(runtime, "timed", None)
-    if timed is None:
-        return None
+def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]], threads: int | None) -> None:
+    """Peak memory of each file that was measured, beside its inference; the runtimes are closed by now."""
     images_NHWC, _ = bundle.golden()
-    return asdict(statistics([timed(images_NHWC)[1] for _ in range(COMPUTE_SAMPLES)]))
+    for each, row in zip(found, table[:: len(QUANTITIES)], strict=True):
+        if row["status"] != "ok":
+            continue
+        say(f"{each.name}: peak memory")
+        try:
+            row["peak_mib"] = measure_peak(each.alone(images_NHWC.shape, threads))
+        except MemoryUnknown as error:
+            row["warnings"].append(f"peak memory not measured: {error}")
 
 
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], compute: dict[str, dict[str, Any] | None]
+    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]], watch: Watch
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -148,9 +170,14 @@ def described(
         scored = known.get(digest)
         accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
+            on_gpu = times.get(each.name, {})
+            plain = row.to_json()
+            plain["warnings"] += gpu_warnings(on_gpu) if quantity == "inference" else []
             table.append(
                 {
-                    **row.to_json(),
+                    **plain,
+                    "compute_ms": None,
+                    **on_gpu,
                     "role": "student",
                     "quantity": quantity,
                     "form": each.form,
@@ -158,7 +185,8 @@ def described(
                     "runtime": each.runtime,
                     "file": each.path.name,
                     "sha256": digest,
-                    "compute_ms": compute.get(each.name),
+                    "energy_j": watch.energy_j(plain),
+                    "peak_mib": None,
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }
             )

@@ -48,7 +48,9 @@ def verdict(one: Slowdown, max_slowdown: float) -> str:
 
 def describe(report: Report) -> str:
     """A machine with what may tell it from another of its name."""
-    return f"{machine(report)} ({identity(report)['usable cores']} cores)"
+    facts = identity(report)
+    mode = f", power mode {facts['power mode']['name']}" if facts["power mode"] else ""
+    return f"{machine(report)} ({facts['usable cores']} cores{mode})"
 
 
 def text(result: Mapping[str, Any]) -> list[str]:
@@ -65,7 +67,7 @@ def text(result: Mapping[str, Any]) -> list[str]:
     return [*lines, closing + (f"; {unclear} rows scatter too much to rule one out" if unclear else "")]
 
 
-@click.command(name="check")
+@click.command(name="check", short_help="Hold latencies to an earlier report.")
 @click.argument("report", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--against", required=True, type=click.Path(path_type=Path, exists=True), help="The report to hold to.")
 @click.option("--max-slowdown", type=click.FloatRange(min=1.0), default=1.1, show_default=True, help="Allowed factor.")

@@ -2,26 +2,33 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
-from itertools import combinations
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench.candidates import Bench, Entry, entries
+from bench.candidates import INFERENCE, Bench, Entry, entries
 from bench.complexity import complexity
 from bench.environment import describe
-from bench.latency import Row, Schedule, measure, paired_ratio, skipped, steps
+from bench.gpu_times import gpu_times, gpu_warnings
+from bench.memory import MemoryUnknown, measure_peak
+from bench.peaks import measure_roof
+from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
+from bench.roofline import shares
 from bench.stage import Config
+from bench.timing import Row, Schedule, measure, skipped, steps
+from bench.watch import Watch
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError
+from pipeline.facts import facts
 from pipeline.stage import Context
-from stages.datasets.index import Index, images_root, read_index
+from stages.datasets.index import Index, Sample, images_root, read_index
 from stages.datasets.pixels import read_fitted_image
 from stages.nets.catalogue import NetSpec
 from stages.nets.saved import CONFIG, MODEL
@@ -112,81 +119,133 @@ def count_costs(inputs: Inputs) -> dict[str, Any]:
 
 
 def measure_latency(ctx: Context, inputs: Inputs, config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What it is measured on, and the latency of every candidate with the ratios: (environment, latency)."""
+    """What it is measured on, and the latency of every candidate with the ratios: (environment, latency).
+
+    `latency.more` has the tables of further batches and sizes, where the recipe asks for them.
+    """
     threads = config.threads or torch.get_num_threads()
     environment = describe(threads)
-    image, image_HWC = real_image(ctx, inputs["data"])
-    images_NHWC = np.repeat(image_HWC[None], config.batch, axis=0)
+    watch = Watch(ctx.device)
+    index, sample, root = real_image(ctx, inputs["data"])
     schedule = Schedule(config.warmup_s, config.min_s, config.max_s, repeats=config.repeats)
-    with ExitStack() as open_runtimes:
-        bench = Bench(images_NHWC, ctx.device, threads, open_runtimes)
-        found = entries(inputs, config.runtimes, bench)
-        rows = take_turns(ctx, found, schedule)
-    settings = {**asdict(schedule), "batch": config.batch, "device": ctx.device, "image": image}
+
+    def measured(batch: int, size_px: tuple[int, int], whole_way: bool, watch: Watch | None = None) -> dict[str, Any]:
+        preprocess = replace(index.preprocess, height=size_px[0], width=size_px[1])
+        images_NHWC = np.repeat(read_fitted_image(root, sample, preprocess)[None], batch, axis=0)
+        picture = root / sample.image if whole_way and batch == 1 else None
+        with ExitStack() as stack:
+            bench = Bench(images_NHWC, ctx.device, threads, stack, facts(ctx.device), picture, preprocess)
+            found = entries(inputs, config.runtimes, config.compiled, bench)
+            rows = take_turns(ctx, found, schedule, watch)
+            table = described(inputs, found, rows, images_NHWC, watch)
+            if watch and config.peak_memory:
+                add_peaks(ctx, found, table)
+            return {"rows": table, "ratios": ratios(found, rows)}
+
     latency = {
-        "settings": settings,
-        "rows": [
-            *described(inputs, found, rows, config.batch),
-            *(engine_row(name, why) for name, why in engines(inputs)),
-        ],
-        "ratios": ratios(found, rows),
+        "settings": {**asdict(schedule), "batch": config.batch, "device": ctx.device, "image": sample.image},
+        **measured(config.batch, index.size_px, whole_way=True, watch=watch),
     }
-    return environment, latency
+    environment |= watch.to_json()
+    more = [
+        {"batch": batch, "size_px": list(size_px), **unscored(measured(batch, size_px, whole_way=False))}
+        for batch, size_px in further(config, index.size_px)
+    ]
+    return environment, latency | ({"more": more} if more else {})
 
 
-def real_image(ctx: Context, data: Path) -> tuple[str, np.ndarray]:
-    """Path and pixels (uint8 H x W x 3 RGB) of the first image of the data, as the networks see it."""
+def further(config: Config, size_px: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+    """Batch and size of each table beyond the first."""
+    pairs = product(config.batches or (config.batch,), config.sizes or (size_px,))
+    return [pair for pair in dict.fromkeys(pairs) if pair != (config.batch, size_px)]
+
+
+def unscored(latency: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without accuracies: they belong to the size at which the files were scored."""
+    nothing = {"miou": None, "miou_images": None}
+    return {**latency, "rows": [row | nothing for row in latency["rows"]]}
+
+
+def real_image(ctx: Context, data: Path) -> tuple[Index, Sample, Path]:
+    """The data's index, its first image, and the folder below which that lies."""
     index: Index = read_index(data)
     for split in IMAGE_SPLITS:
         for sample in index.samples(split)[:1]:
-            root = images_root(data, index, ctx.settings)
-            return sample.image, read_fitted_image(root, sample, index.preprocess)
+            return index, sample, images_root(data, index, ctx.settings)
     raise DataError(f"{index.name} has no images to measure with; check the stage data")
 
 
-def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule) -> list[Row]:
-    """Measures the candidates under a progress bar and logs each row."""
-    with ctx.progress("bench", steps(len(found), schedule), 0) as bar:
-        rows = measure([entry.candidate for entry in found], schedule, on_done=lambda step: bar.step(0, {}))
+def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule, watch: Watch | None) -> list[Row]:
+    """Measures the entries that have a candidate under a progress bar and logs each; a row for each entry."""
+    candidates = [entry.candidate for entry in found if entry.candidate]
+    during = watch.turn if watch else nullcontext
+    with ctx.progress("bench", steps(len(candidates), schedule), 0) as bar:
+        measured = iter(measure(candidates, schedule, on_done=lambda step: bar.step(0, {}), during=during))
+    rows = [next(measured) if entry.candidate else skipped(entry.name, entry.why) for entry in found]
     for row in rows:
         ctx.log(f"{row.name}: {f'p50 {np.median(row.samples_ms):.2f} ms' if row.status == 'ok' else row.why}")
     return rows
 
 
-def described(inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], batch: int) -> list[dict[str, Any]]:
-    """Rows as plain data, each with the mIoU of the very file that was measured."""
-    return [
-        {**row.to_json(batch), **entry.to_json(), **accuracy_of(inputs, entry)}
-        for entry, row in zip(found, rows, strict=True)
+def described(
+    inputs: Inputs, found: Sequence[Entry], rows: Sequence[Row], images_NHWC: np.ndarray, watch: Watch | None
+) -> list[dict[str, Any]]:
+    """Rows as plain data, each with the mIoU of the very file that was measured and the energy of its turns."""
+    table = []
+    for entry, row in zip(found, rows, strict=True):
+        batch = len(images_NHWC)
+        plain = row.to_json(batch)
+        opened = entry.opened if row.status == "ok" and entry.quantity == INFERENCE else None
+        times = gpu_times(opened(), images_NHWC) if opened else {}
+        plain["warnings"] += gpu_warnings(times)
+        plain |= {"energy_j": watch.energy_j(plain, batch)} if watch else {}
+        if entry.quantity != INFERENCE:
+            # The network was loaded once, for the inference.
+            plain["load_ms"] = None
+        table.append({**plain, **times, **entry.to_json(), **accuracy_of(inputs, entry)})
+    return table
+
+
+def add_peaks(ctx: Context, found: Sequence[Entry], table: Sequence[dict[str, Any]]) -> None:
+    """Peak memory of every row that can be opened alone, after all turns: a process beside a turn would disturb it."""
+    asked = [
+        (entry.alone, row) for entry, row in zip(found, table, strict=True) if entry.alone and row["status"] == "ok"
     ]
+    with ctx.progress("peak memory", len(asked), 0) as bar:
+        for alone, row in asked:
+            try:
+                row["peak_mib"] = measure_peak(alone)
+            except MemoryUnknown as error:
+                row["warnings"].append(f"peak memory not measured: {error}")
+            bar.step(0, {})
+
+
+def measure_roofline(
+    ctx: Context, costs: Mapping[str, Any], latency: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """This machine's peaks, after the candidates and with their threads, and each row's share of what is attainable.
+
+    None where they cannot be measured, as on a GPU without room for the matrices: the report stands without them.
+    """
+    try:
+        roof = measure_roof(ctx.device, environment["cpu"]["threads"])
+    except (RuntimeError, MemoryError) as error:
+        ctx.log(f"roofline not measured: {error}")
+        return None
+    return {**roof.to_json(), "models": shares(roof, latency["rows"], costs, latency["settings"]["batch"])}
 
 
 def accuracy_of(inputs: Inputs, entry: Entry) -> dict[str, Any]:
-    """mIoU of a candidate's file, and on how many images; None where it was not scored."""
-    if entry.runtime == "torch":
+    """mIoU of a candidate's file, and on how many images; None where it was not scored in that runtime."""
+    scores: Mapping[str, Any] = {}
+    if entry.runtime in ("torch", "torch-compiled"):
         metrics = read_json(folders(inputs)[entry.role] / "metrics.json")
         scores = metrics.get(quoted_split(metrics), {})
-    else:
+    elif entry.runtime == "onnxruntime":
         export = inputs["export.onnx"]
         split = read_json(export / "parity.json")["split"]
         scores = read_json(export / "metrics.json")[split].get(entry.file, {})
     return {"miou": scores.get("miou"), "miou_images": scores.get("images")}
-
-
-def engines(inputs: Inputs) -> list[tuple[str, str]]:
-    """Name of each TensorRT engine, and why it has no figures."""
-    if "export.tensorrt" not in inputs:
-        return [("student tensorrt", "export.tensorrt was skipped: build the engine on the target")]
-    return [
-        (f"{path.stem} tensorrt", f"not timed by this stage: trtexec --loadEngine={path.name} does")
-        for path in sorted(inputs["export.tensorrt"].glob("*.plan"))
-    ]
-
-
-def engine_row(name: str, why: str) -> dict[str, Any]:
-    """A skipped row in the form of the measured ones."""
-    entry = {"role": "student", "runtime": "tensorrt", "file": None, "output": None}
-    return {**skipped(name, why).to_json(), **entry, "miou": None, "miou_images": None}
 
 
 def ratios(found: Sequence[Entry], rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -198,5 +257,5 @@ def ratios(found: Sequence[Entry], rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         asdict(paired_ratio(above, below))
         for (one, above), (other, below) in combinations(measured, 2)
-        if (one.role == other.role) != (one.runtime == other.runtime)
+        if one.quantity == other.quantity and (one.role == other.role) != (one.runtime == other.runtime)
     ]

@@ -25,13 +25,16 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pipeline.errors import NetworkError, PipelineError
 from stages.nets.catalogue import build_unfilled, entry_of
@@ -42,9 +45,11 @@ from stages.nets.keys import prefix
 CONVENTION = (
     "params_with_aux and macs_with_aux: paper (every parameter, Conv2d multiply-accumulates only, auxiliary "
     "head included); params and macs: deployed (the same without the auxiliary head); flops: 2 per "
-    "multiply-accumulate of all kinds, deployed; upsampling of logits not counted"
+    "multiply-accumulate of all kinds, deployed; upsampling of logits not counted; activation_peak_mib: deployed, one "
+    "image, operators one after the other as the network's code calls them, without what a kernel needs meanwhile"
 )
 KINDS = ("conv2d", "transposed_conv", "matmul")
+MIB = 2**20
 AUX = "aux_head"
 
 
@@ -62,13 +67,17 @@ class Layer:
     """Multiply-accumulates by kind."""
     output: tuple[int, ...] | None = None
     """Shape of the last result that was counted here."""
+    weight_elements: int = 0
+    """Elements of parameters that the counted operators read."""
+    activation_elements: int = 0
+    """Elements that they read otherwise, and those that they write; they grow with the batch."""
 
     def divided(self, batch: int) -> "Layer":
         """The same for one image of a batch."""
         assert all(macs % batch == 0 for macs in self.macs.values()), "costs are proportional to the batch"
         macs = {kind: macs // batch for kind, macs in self.macs.items()}
         output = self.output and (self.output[0] // batch, *self.output[1:])
-        return replace(self, macs=macs, output=output)
+        return replace(self, macs=macs, output=output, activation_elements=self.activation_elements // batch)
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ class Complexity:
 
     size_px: tuple[int, int]
     layers: tuple[Layer, ...]
+    activation_peak_bytes: int
+    """Most that inputs, intermediate and final results take at once, the deployed part run in order."""
 
     def params(self, with_aux: bool = False) -> int:
         """Number of parameters."""
@@ -99,6 +110,7 @@ class Complexity:
             "transposed_conv_macs": macs["transposed_conv"],
             "matmul_macs": macs["matmul"],
             "flops": 2 * sum(macs.values()),
+            "activation_peak_mib": self.activation_peak_bytes / MIB,
             "layers": [asdict(layer) for layer in self.layers],
         }
 
@@ -130,16 +142,16 @@ def count(net: nn.Module, size_px: tuple[int, int]) -> Complexity:
     The deployed part is counted in eval mode with one image. The auxiliary head runs in train mode alone,
     where batch normalisation asks for two images; its counts are halved. The network is left in eval mode.
     """
-    layers = _run(net.eval(), size_px, batch=1)
+    layers, peak_bytes = _run(net.eval(), size_px, batch=1)
     if getattr(net, AUX, None) is not None:
-        training = _run(net.train(), size_px, batch=2)
+        training, _ = _run(net.train(), size_px, batch=2)
         layers.update({name: layer.divided(2) for name, layer in training.items() if layer.aux})
         net.eval()
-    return Complexity(size_px, tuple(layers.values()))
+    return Complexity(size_px, tuple(layers.values()), peak_bytes)
 
 
-def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Layer]:
-    """Layers of one forward pass by name."""
+def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> tuple[dict[str, Layer], int]:
+    """Layers of one forward pass by name, and the most bytes that its activations took at once."""
     head: Any = net.aux_head
     auxiliary = set(head.modules()) if head is not None else set()
     layers = {
@@ -148,17 +160,26 @@ def _run(net: nn.Module, size_px: tuple[int, int], batch: int) -> dict[str, Laye
     }
     running: list[Layer] = []
     images_NCHW = torch.zeros(batch, 3, *size_px, device=next(net.parameters()).device)
-    with _tracked(net, layers, running), torch.no_grad(), Counting(running):
+    weights = {storage_of(tensor) for tensor in chain(net.parameters(), net.buffers())}
+    with _tracked(net, layers, running), torch.no_grad(), Counting(running, weights, images_NCHW) as counting:
         net(images_NCHW)
-    return {name: layer for name, layer in layers.items() if layer.params or any(layer.macs.values())}
+    kept = {name: layer for name, layer in layers.items() if layer.params or any(layer.macs.values())}
+    return kept, counting.peak_bytes
 
 
 class Counting(TorchDispatchMode):
-    """Enters the cost of each operator under the last of the `running` layers."""
+    """Enters the cost of each operator under the last of the `running` layers, and follows what is held at once.
 
-    def __init__(self, running: Sequence[Layer]) -> None:
+    `weights`: storages of parameters and buffers, which are held anyway and read once for all images of a batch.
+    """
+
+    def __init__(self, running: Sequence[Layer], weights: set[int], images_NCHW: Tensor) -> None:
         super().__init__()
         self.running = running
+        self.weights = weights
+        self.peak_bytes = 0
+        self._held: dict[StorageWeakRef, int] = {}
+        self._hold(images_NCHW)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -168,9 +189,30 @@ class Counting(TorchDispatchMode):
         if counter is not None:
             made = result[0] if isinstance(result, tuple) else result
             kind, macs = counter(args, made)
-            self.running[-1].macs[kind] += macs
-            self.running[-1].output = tuple(made.shape)
+            layer = self.running[-1]
+            layer.macs[kind] += macs
+            layer.output = tuple(made.shape)
+            for tensor in (*(one for one in args if isinstance(one, Tensor)), made):
+                if storage_of(tensor) in self.weights:
+                    layer.weight_elements += tensor.numel()
+                else:
+                    layer.activation_elements += tensor.numel()
+        self._hold(*(one for one in tree_leaves(result) if isinstance(one, Tensor)))
         return result
+
+    def _hold(self, *made: Tensor) -> None:
+        """Takes new results up and forgets what nothing refers to any more; views hold nothing of their own."""
+        self._held = {storage: size for storage, size in self._held.items() if not storage.expired()}
+        for tensor in made:
+            if storage_of(tensor) not in self.weights:
+                storage = tensor.untyped_storage()
+                self._held[StorageWeakRef(storage)] = storage.nbytes()
+        self.peak_bytes = max(self.peak_bytes, sum(self._held.values()))
+
+
+def storage_of(tensor: Tensor) -> int:
+    """What identifies the memory that a tensor and its views share, also on the meta device."""
+    return tensor.untyped_storage()._cdata
 
 
 def _layer(name: str, module: nn.Module, aux: bool) -> Layer:
@@ -258,6 +300,7 @@ def table(cost: Mapping[str, Any]) -> str:
         f"  apart     {cost['transposed_conv_macs']:,} transposed-convolution MACs, "
         f"{cost['matmul_macs']:,} matrix-product MACs",
         f"  flops     {cost['flops']:,} (2 per MAC of all kinds, deployed)",
+        f"  held      {cost['activation_peak_mib']:.1f} MiB of activations at once, one image, float32",
     ]
     return "\n".join(line.rstrip() for line in [*lines, "", *totals])
 

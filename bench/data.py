@@ -34,7 +34,8 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from bench.environment import describe
-from bench.latency import Candidate, Row, Schedule, measure, paired_ratio
+from bench.ratio import paired_ratio
+from bench.timing import Candidate, Row, Schedule, measure
 from pipeline.errors import DataError, PipelineError
 from stages.datasets.catalogue import source_of
 from stages.datasets.checks import check

@@ -22,8 +22,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from bench.environment import describe
-from bench.latency import Call, Candidate, Row, Schedule, measure, paired_ratio, statistics, warnings
 from bench.loss_steps import COMPOSED, DENSE, FLOOR, SIZES, TOKENS, Size, Steps
+from bench.ratio import paired_ratio
+from bench.timing import Call, Candidate, Row, Schedule, measure, statistics, warnings
 from pipeline.errors import PipelineError
 
 BYTES_PER_MIB = 2**20

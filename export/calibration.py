@@ -51,6 +51,7 @@ class Reader:
         self.images = iter(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next image by the graph's input name; None after the last, as onnxruntime's calibrators ask for it."""
         image = next(self.images, None)
         return None if image is None else {"images": image}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from export.parity import MARGIN, POINTS, Comparison
+from export.parity import MARGIN, ORDINARY_SPAN, POINTS, Comparison
 from export.student import Student
 from stages.preprocess import PAD_RGB, Preprocess
 
@@ -49,7 +49,8 @@ def accuracy(comparisons: Sequence[Comparison], split: str) -> list[str]:
     lines = [
         f"Beside the torch student ({POINTS * first.miou_torch:.2f} % mIoU on {first.miou_images} images of "
         f"{split}), outputs compared on {first.images} images. A violation is a pixel with another label "
-        f"whose two best logits are more than {MARGIN:g} apart.",
+        f"whose two best logits are more than {MARGIN:g} apart (of logits that span more than {ORDINARY_SPAN:g}: that "
+        f"times span / {ORDINARY_SPAN:g}).",
         "",
         "| file | mIoU % | change | max logit error | labels agree % | violations |",
         "|---|---|---|---|---|---|",

@@ -25,6 +25,7 @@ class Deployed(nn.Module):
         self.eval()
 
     def forward(self, images_NHWC: Tensor) -> Tensor:
+        """uint8 N x H x W x 3 to float32 logits N x C x H x W, or to uint8 class ids N x H x W, as `output` says."""
         logits_NChw = self.net(self.normalise(images_NHWC))["logits"]
         logits_NCHW = upsample(logits_NChw, (images_NHWC.shape[1], images_NHWC.shape[2]))
         if self.output == "logits":

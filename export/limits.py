@@ -9,7 +9,8 @@ class Limits(StageConfig):
     """Limits of one precision, against the torch student; what is absent is measured and not judged."""
 
     max_logit_error: float | None = Field(None, ge=0)
-    """Largest absolute difference of a logit."""
+    """Largest absolute difference of a logit, where torch's logits span at most 100 over the compared pictures; beyond
+    that it grows with their span (`export.parity.widened`)."""
     min_agreement: float | None = Field(None, ge=0, le=1)
     """Smallest share of pixels with torch's label."""
     max_violations: int | None = Field(None, ge=0)

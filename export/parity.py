@@ -2,6 +2,9 @@
 
 N image, C class. A pixel whose two largest torch logits lie within `MARGIN` is a near tie: rounding alone can
 turn it. Any other pixel with another label is a violation.
+
+Both `MARGIN` and the limit on logits are absolute for logits of an ordinary size. Rounding is relative: a network that
+has hardly been trained, and whose logits go into the thousands, could not keep them in fp32 (`widened`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,9 @@ import numpy as np
 from export.limits import Limits
 
 MARGIN = 1e-3
+ORDINARY_SPAN = 100.0
+"""Largest less smallest logit up to which nothing is widened: more than a trained network's, since at a difference of
+104 the smaller class has no probability left in fp32. A limit of 1e-3 is then 84 times fp32's rounding (1.2e-7)."""
 POINTS = 100
 """mIoU from a share of 1 to percentage points."""
 
@@ -24,15 +30,18 @@ class LogitErrors:
     max_abs: float
     sum_abs: float
     values: int
+    span: float = 0.0
+    """Torch's largest logit less its smallest; of a sum the larger of both."""
 
     @property
     def mean_abs(self) -> float:
+        """Mean absolute difference over all values."""
         return self.sum_abs / self.values
 
     def __add__(self, other: "LogitErrors") -> "LogitErrors":
         # Python's max would lose a NaN.
-        largest = float(np.maximum(self.max_abs, other.max_abs))
-        return LogitErrors(largest, self.sum_abs + other.sum_abs, self.values + other.values)
+        largest, span = (float(np.maximum(*pair)) for pair in ((self.max_abs, other.max_abs), (self.span, other.span)))
+        return LogitErrors(largest, self.sum_abs + other.sum_abs, self.values + other.values, span)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class LabelAgreement:
 
     @property
     def share(self) -> float:
+        """Share of the pixels with torch's label, 0..1."""
         return self.agreeing / self.pixels
 
     def __add__(self, other: "LabelAgreement") -> "LabelAgreement":
@@ -74,6 +84,7 @@ class Comparison:
 
     @property
     def miou_delta_points(self) -> float:
+        """The form's mIoU less torch's, in percentage points."""
         return POINTS * (self.miou_exported - self.miou_torch)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +95,7 @@ class Comparison:
             "images": self.images,
             "max_abs_logit_error": self.errors.max_abs if self.errors else None,
             "mean_abs_logit_error": self.errors.mean_abs if self.errors else None,
+            "logit_span": self.errors.span if self.errors else None,
             "pixels": self.agreement.pixels,
             "argmax_agreement": self.agreement.share,
             "near_ties": self.agreement.near_ties,
@@ -99,13 +111,23 @@ def logit_errors(torch_NCHW: np.ndarray, exported_NCHW: np.ndarray) -> LogitErro
     """Differences of two float N x C x H x W arrays; NaN in either shows in every figure."""
     assert torch_NCHW.shape == exported_NCHW.shape
     difference = np.abs(torch_NCHW - exported_NCHW)
-    return LogitErrors(float(difference.max()), float(difference.sum(dtype=np.float64)), difference.size)
+    total, span = float(difference.sum(dtype=np.float64)), float(np.ptp(torch_NCHW))
+    return LogitErrors(float(difference.max()), total, difference.size, span)
+
+
+def widened(limit: float, span: float) -> float:
+    """An absolute limit on logits that span so much: times span / `ORDINARY_SPAN` beyond that, never less than itself.
+
+    A span that is not finite widens nothing.
+    """
+    return limit * span / ORDINARY_SPAN if ORDINARY_SPAN < span < np.inf else limit
 
 
 def label_agreement(torch_NCHW: np.ndarray, labels_NHW: np.ndarray) -> LabelAgreement:
     """Labels (uint8 N x H x W) against the largest of torch's logits (float N x C x H x W, C >= 2)."""
     second_NHW, first_NHW = np.moveaxis(np.partition(torch_NCHW, (-2, -1), axis=1)[:, -2:], 1, 0)
-    near_NHW = first_NHW - second_NHW <= MARGIN
+    margin_N = np.array([widened(MARGIN, float(np.ptp(logits_CHW))) for logits_CHW in torch_NCHW])
+    near_NHW = first_NHW - second_NHW <= margin_N[:, None, None]
     differs_NHW = torch_NCHW.argmax(axis=1) != labels_NHW
     return LabelAgreement(
         pixels=labels_NHW.size,
@@ -118,8 +140,11 @@ def label_agreement(torch_NCHW: np.ndarray, labels_NHW: np.ndarray) -> LabelAgre
 def faults(comparison: Comparison, limits: Limits) -> list[str]:
     """Each limit that is passed, with the numbers; empty where the form may ship. NaN keeps no limit."""
     errors, agreement, delta = comparison.errors, comparison.agreement, comparison.miou_delta_points
+    logit_limit = limits.max_logit_error
+    if errors and logit_limit is not None:
+        logit_limit = widened(logit_limit, errors.span)
     checks = [
-        (errors and errors.max_abs, "<=", limits.max_logit_error, "max logit error {:.3g}, limit {:g}"),
+        (errors.max_abs if errors else None, "<=", logit_limit, "max logit error {:.3g}, limit {:g}"),
         (agreement.share, ">=", limits.min_agreement, "labels agree on {:.4f} of the pixels, at least {:g} must"),
         (agreement.violations, "<=", limits.max_violations, "{} label violations, limit {}"),
         (abs(delta), "<=", limits.max_miou_change, "mIoU changes by {:.3f} points, limit {:g}"),

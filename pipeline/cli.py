@@ -49,9 +49,11 @@ class Verbs(click.Group):
     """Loads a verb's module only when that verb is asked for: status must not wait for what push imports."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order in which `--help` lists them."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A verb's command, its module imported now; None for a name that is no verb."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(VERBS[cmd_name]).command

@@ -34,6 +34,7 @@ def facts(device: str = "auto") -> dict[str, Any]:
         "device": ("cuda" if gpu else "cpu") if device == "auto" else device,
         "tensorrt": version("tensorrt") or version("tensorrt-cu12") or version("tensorrt-cu13"),
         "onnxruntime": version("onnxruntime-gpu") or version("onnxruntime"),
+        "openvino": version("openvino"),
         "torch": version("torch"),
         "cpu": cpu_model(),
         "cores": usable_cores(),

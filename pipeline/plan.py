@@ -7,9 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.graph import BY_NAME, FINAL, STAGES, Stage, closure, matching
-from pipeline.identity.explain import TO_BE_MADE, Change, changes, source_changes, summary
+from pipeline.identity.explain import TO_BE_MADE, Change, causes_first, changes, source_changes, summary
 from pipeline.identity.fingerprint import Reached
 from pipeline.identity.fingerprint import closure as code_closure
 from pipeline.identity.keys import SCHEMA, config_identity, key_of
@@ -219,14 +221,31 @@ class Planner:
         yield from sorted(self.store.artifacts(found.stage.kind), key=lambda a: a.manifest["created"], reverse=True)
 
     def differences(self, found: Status) -> tuple[Change, ...]:
-        """What differs between the artifact made last and today, by name."""
+        """What differs between the artifact made last and today, by name, the causes first."""
         if found.last is None:
             return ()
         old = found.last.manifest["components"]
-        listed = [c for c in changes(old, found.components, self.reached(found.stage)) if c.component != "sources"]
+        reached = self.reached(found.stage, found.config)
+        listed = [c for c in changes(old, found.components, reached) if c.component != "sources"]
         if old.get("sources") != found.components["sources"]:
             listed += source_changes(made_from(found.last), self.source_cache.digests(found.source_files))
-        return tuple(listed)
+        return causes_first(listed, changes(old, self.under_config_of(old, found)))
+
+    def under_config_of(self, old: Mapping[str, Any], found: Status) -> Mapping[str, Any]:
+        """Today's components, but with what the config of an older artifact would choose and need.
+
+        Where that config cannot be read any more, today's components as they are.
+        """
+        if old.get("config") == found.components["config"]:
+            return found.components
+        module, inputs = self.modules[found.stage.name], found.components["inputs"]
+        try:
+            config = module.Config.model_validate(old.get("config"))
+            chosen = {"choices": self.choices(found.stage.name, config), "code": self.code(found.stage, config)}
+            needs = module.needs(config)
+        except (ValidationError, PipelineError):
+            return found.components
+        return {**found.components, **chosen, "inputs": {n: inputs.get(n, old.get("inputs", {}).get(n)) for n in needs}}
 
     def unavailable(self, stage: Stage) -> str | None:
         """Why this machine cannot run the stage, or None."""
@@ -242,8 +261,8 @@ class Planner:
             "stage": {"kind": stage.kind, "version": module.VERSION},
             "config": config_identity(config, self.file_cache, stage.kind),
             "sources": None,
-            "choices": self.choices(stage.name),
-            "code": {name: each.fingerprint for name, each in sorted(self.reached(stage).items())},
+            "choices": self.choices(stage.name, config),
+            "code": self.code(stage, config),
             "inputs": {n: upstream[n].digest or "skipped" if known else TO_BE_MADE for n, known in settled.items()},
             "environment": {name: self.facts[name] for name in getattr(module, "ENVIRONMENT", ())},
         }
@@ -253,24 +272,28 @@ class Planner:
         source_files = getattr(self.modules[stage.name], "source_files", None)
         return source_files(self.recipe.configs[stage.name]) if source_files else {}
 
-    def reached(self, stage: Stage) -> dict[str, Reached]:
-        """The first-party code that the stage may run."""
-        return code_closure([stage.module, *sorted(self.chosen(stage.name))], self.code_cache)
+    def code(self, stage: Stage, config: StageConfig) -> dict[str, str]:
+        """Fingerprint by module of the first-party code that the stage may run under a config."""
+        return {name: each.fingerprint for name, each in sorted(self.reached(stage, config).items())}
 
-    def chosen(self, name: str) -> set[str]:
-        """Modules that this stage's config chose, and those that run where it loads what it needs."""
-        own = set(self.modules[name].code(self.recipe.configs[name]))
-        return own.union(*(self.loading(upstream) for upstream in self.needs[name]))
+    def reached(self, stage: Stage, config: StageConfig) -> dict[str, Reached]:
+        """The first-party code that the stage may run under a config."""
+        return code_closure([stage.module, *sorted(self.chosen(stage.name, config))], self.code_cache)
+
+    def chosen(self, name: str, config: StageConfig) -> set[str]:
+        """Modules that a config of this stage chooses, and those that run where it loads what it needs."""
+        module = self.modules[name]
+        return set(module.code(config)).union(*(self.loading(upstream) for upstream in module.needs(config)))
 
     def loading(self, name: str) -> tuple[str, ...]:
         """Modules that run wherever the artifact of a stage is loaded."""
         loading = getattr(self.modules[name], "loading", None)
         return tuple(loading(self.recipe.configs[name])) if loading else ()
 
-    def choices(self, name: str) -> dict[str, Any]:
-        """What the names in this stage's config stand for."""
+    def choices(self, name: str, config: StageConfig) -> dict[str, Any]:
+        """What the names in a config of this stage stand for."""
         choices = getattr(self.modules[name], "choices", None)
-        return choices(self.recipe.configs[name]) if choices else {}
+        return choices(config) if choices else {}
 
     def save_caches(self) -> None:
         """Keep fingerprints and file hashes for the next command."""

@@ -45,6 +45,7 @@ class LineBar:
         self.printed_s = time.perf_counter()
 
     def step(self, images: int, terms: Mapping[str, float]) -> None:
+        """Count one iteration and print a line where enough time has gone by."""
         self.meter.count(1, images, terms)
         if time.perf_counter() - self.printed_s >= LINE_EVERY_S or self.meter.done == self.meter.total:
             self.printed_s = time.perf_counter()
@@ -73,6 +74,7 @@ class TerminalBar:
         self.task = progress.add_task(meter.title, total=meter.total, completed=meter.done, text="")
 
     def step(self, images: int, terms: Mapping[str, float]) -> None:
+        """Count one iteration and draw the bar anew."""
         self.meter.count(1, images, terms)
         self.progress.update(self.task, completed=self.meter.done, text=self.meter.text())
 

@@ -37,27 +37,31 @@ def headline(path: Path) -> str:
 
 def load(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     """Read a shipped recipe or a TOML file, apply `section.key=value` settings, check every key."""
-    path = find(name_or_path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    path = find(name_or_path, shipped(), "recipe")
+    table = read_table(path)
     for setting in settings:
         apply_setting(table, setting)
     return Recipe(path.stem, check(table, path.stem))
 
 
-def find(name_or_path: str) -> Path:
-    """The file of a shipped recipe's name or of a path that ends in .toml."""
+def find(name_or_path: str, known: Mapping[str, Path], what: str) -> Path:
+    """The file of a name in `known`, or of a path that ends in .toml; RecipeError where there is no such `what`."""
     if name_or_path.endswith(".toml"):
         path = Path(name_or_path)
         if not path.is_file():
-            raise RecipeError(f"no recipe file {name_or_path}")
+            raise RecipeError(f"no {what} file {name_or_path}")
         return path
-    known = shipped()
     if name_or_path not in known:
-        raise RecipeError(f"no recipe {name_or_path!r}: {nearest(name_or_path, known)}")
+        raise RecipeError(f"no {what} {name_or_path!r}: {nearest(name_or_path, known)}")
     return known[name_or_path]
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; RecipeError for one that is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from error
 
 
 def apply_setting(table: dict[str, Any], setting: str) -> None:

@@ -6,29 +6,43 @@ tag:shipped          by a tag
 losses/idd-seed0     by a sweep and its cell
 """
 
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import CorruptError, StoreError
-from pipeline.graph import BY_NAME, matching
+from pipeline.graph import BY_NAME, NAMES, matching
 from pipeline.nearest import nearest
 from pipeline.plan import Planner
+from pipeline.render import moment
 from pipeline.store.store import Artifact, Store
 from pipeline.store.verify import check
 
 SHOWN = 12
 """Characters of a hash that are printed."""
 
+Say = Callable[[str], None]
 
-def resolve(reference: str, planner: Planner) -> Artifact:
-    """The artifact that a reference names; StoreError where there is none, more than one, or a corrupt one."""
+
+def unsaid(line: str) -> None:
+    """Keeps to itself what there is to say of a reference."""
+
+
+def resolve(reference: str, planner: Planner, say: Say = unsaid) -> Artifact:
+    """The artifact that a reference names; StoreError where there is none, more than one, or a corrupt one.
+
+    `say` is told where one result lies under several keys, and which of them was taken.
+    """
     if reference.startswith("tag:"):
-        return by_pointer(planner.store, "tags", reference.removeprefix("tag:"))
+        return by_tag(planner.store, reference.removeprefix("tag:"))
     if "/" in reference:
-        return by_pointer(planner.store, "sweeps", reference)
+        return by_cell(planner.store, reference)
     stage, at, prefix = reference.partition("@")
+    if not at:
+        refuse_sweep(planner.store, stage)
     (name,) = one_stage(stage)
     if at:
-        return by_prefix(planner.store, BY_NAME[name].kind, prefix)
+        return by_prefix(planner, BY_NAME[name].kind, prefix, say)
     status = planner.statuses()[name]
     if status.broken:
         fault = check(planner.store.home, status.broken)[0]
@@ -52,13 +66,18 @@ def one_stage(name: str) -> tuple[str]:
     return (found[0],)
 
 
-def by_prefix(store: Store, kind: str, prefix: str) -> Artifact:
-    """The one artifact of a kind whose digest or key begins so; CorruptError where its manifest is none."""
+def by_prefix(planner: Planner, kind: str, prefix: str, say: Say) -> Artifact:
+    """The one artifact of a kind whose digest or key begins so; CorruptError where its manifest is none.
+
+    Equal bytes under several keys (`accept` makes such) are one thing to whoever names them by digest.
+    """
+    store = planner.store
     known = store.folders(kind)
     found = [folder for folder in known if folder.name.startswith(prefix) or folder.parent.name.startswith(prefix)]
-    # Equal bytes under several keys are one thing to whoever names them by digest.
+    if len(found) == 1:
+        return store.at(found[0])
     if len({folder.name for folder in found}) == 1:
-        return store.at(found[-1])
+        return one_of_equals(planner, found, say)
     if not found:
         names = ", ".join(f"{kind}@{folder.name[:SHOWN]}" for folder in known) or "none at all"
         raise StoreError(f"no artifact {kind}@{prefix}: there is {names}")
@@ -66,29 +85,73 @@ def by_prefix(store: Store, kind: str, prefix: str) -> Artifact:
     raise StoreError(f"{kind}@{prefix} names {len(found)} artifacts: {candidates}")
 
 
+def one_of_equals(planner: Planner, folders: Sequence[Path], say: Say) -> Artifact:
+    """Of artifacts with one digest the one that is current under the recipe, otherwise the first by key."""
+    current = {status.folder for status in planner.statuses().values()}
+    chosen = next((folder for folder in folders if folder in current), folders[0])
+    why = "the current one" if chosen in current else "none of them current"
+    kind, key, digest = chosen.parts[-3:]
+    say(f"{kind}@{digest[:SHOWN]} lies under {len(folders)} keys with equal content: took key {key[:SHOWN]}, {why}")
+    return planner.store.at(chosen)
+
+
 def made_at(store: Store, folder: Path) -> str:
     """When an artifact was made, as far as it can tell."""
     try:
-        return str(store.at(folder).manifest["created"])
+        return moment(store.at(folder).manifest["created"])
     except CorruptError:
         return "corrupt"
 
 
-def by_pointer(store: Store, folder: str, name: str) -> Artifact:
-    """The artifact of a pointer file below the store's home: a tag or a sweep's cell."""
-    known = pointers(store.home / folder)
+def by_tag(store: Store, name: str) -> Artifact:
+    """The artifact of a tag; StoreError where there is no such tag, or its artifact is gone."""
+    return pointed(store, tag_file(store, name), f"tag {name}")
+
+
+def tag_file(store: Store, name: str) -> Path:
+    """The pointer file of a tag; StoreError that offers the nearest where there is no such tag."""
+    known = pointers(store.home / "tags")
     if name not in known:
-        raise StoreError(f"no {name!r} in {folder}: {nearest(name, known) if known else 'there are none yet'}")
-    artifact = store.pointed(known[name])
+        raise StoreError(f"no tag {name!r}: {nearest(name, known) if known else 'there are none yet'}")
+    return known[name]
+
+
+def by_cell(store: Store, reference: str) -> Artifact:
+    """The artifact of `sweep/cell`; StoreError that offers the nearest sweep, or the nearest of its cells."""
+    sweep, _, cell = reference.partition("/")
+    known = cells(store)
+    if sweep not in known:
+        raise StoreError(f"no sweep {sweep!r}: {nearest(sweep, known) if known else 'none has made anything yet'}")
+    if cell not in known[sweep]:
+        raise StoreError(f"sweep {sweep} has no cell {cell!r} that was made: {nearest(cell, known[sweep])}")
+    return pointed(store, known[sweep][cell], f"cell {reference}")
+
+
+def refuse_sweep(store: Store, name: str) -> None:
+    """StoreError that names the cells where a sweep's name stands for a stage's."""
+    known = cells(store).get(name) if name not in NAMES else None
+    if known:
+        raise StoreError(
+            f"{name} is a sweep, not a stage: name a cell of it: {', '.join(f'{name}/{c}' for c in known)}"
+        )
+
+
+def cells(store: Store) -> dict[str, dict[str, Path]]:
+    """Pointer files of every sweep that made anything, by sweep and cell."""
+    found: dict[str, dict[str, Path]] = defaultdict(dict)
+    for path in sorted((store.home / "sweeps").glob("*/cells/*.json")):
+        found[path.parent.parent.name][path.stem] = path
+    return found
+
+
+def pointed(store: Store, path: Path, what: str) -> Artifact:
+    """The artifact to which a pointer file points."""
+    artifact = store.pointed(path)
     if artifact is None:
-        raise StoreError(f"{folder}/{name} points to an artifact that is gone: {known[name]}")
+        raise StoreError(f"{what} points to an artifact that is gone: {path}")
     return artifact
 
 
 def pointers(folder: Path) -> dict[str, Path]:
-    """Pointer files by name: `name.json`, or `sweep/cells/name.json` as `sweep/name`."""
-    return {
-        "/".join(part for part in path.relative_to(folder).with_suffix("").parts if part != "cells"): path
-        for path in sorted(folder.rglob("*.json"))
-        if path.parent == folder or path.parent.name == "cells"
-    }
+    """Pointer files of a folder by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run_table(rows: Sequence[Row]) -> str:
             row.action,
             f"{row.seconds:.1f} s" if row.action == "ran" else "-",
             (row.status.digest or "-")[:12],
-            summary_text(row) or "; ".join(row.status.reasons),
+            made_text(row) or "; ".join(row.status.reasons),
         )
         for row in rows
     ]
@@ -79,12 +80,16 @@ def transfer_table(rows: Sequence[Transfer]) -> str:
     return table(("artifact", "action", "bytes", "time", ""), cells)
 
 
-def summary_text(row: Row) -> str:
-    """The few figures that a stage gave of its artifact."""
-    if row.status.artifact is None:
-        return ""
-    summary = row.status.artifact.manifest["summary"]
-    return ", ".join(f"{name} {figure(value)}" for name, value in summary.items())
+def made_text(row: Row) -> str:
+    """The few figures that a stage gave of its artifact; empty where there is none."""
+    return ", ".join(quoted(row.status.artifact.manifest["summary"])) if row.status.artifact else ""
+
+
+def quoted(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Each figure of an artifact with its name, `test mIoU 71.59 %`; a share by its name is given in percent."""
+    for name, value in summary.items():
+        is_share = name.endswith("mIoU") and isinstance(value, float)
+        yield f"{name} {100 * value:.2f} %" if is_share else f"{name} {figure(value)}"
 
 
 def figure(value: Any) -> str:
@@ -106,8 +111,8 @@ def graph_text(needs: Mapping[str, Sequence[str]]) -> str:
 
 def show_text(manifest: Mapping[str, Any], folder: str) -> str:
     """An artifact's summary and files."""
-    lines = [f"{manifest['stage']}  {folder}", f"made {manifest['created']} in {manifest['seconds']} s"]
-    lines += [f"  {name}: {figure(value)}" for name, value in manifest["summary"].items()]
+    made = f"made {moment(manifest['created'])} in {duration(manifest['seconds'])}"
+    lines = [f"{manifest['stage']}  {folder}", made, *(f"  {each}" for each in quoted(manifest["summary"]))]
     rows = [(name, f"{f['bytes']:,}", f["sha256"][:12]) for name, f in manifest["files"].items()]
     return "\n".join([*lines, "", table(("file", "bytes", "sha256"), rows)])
 
@@ -137,8 +142,8 @@ def duration(seconds: float) -> str:
 
 
 def moment(created: str) -> str:
-    """An ISO time to the minute."""
-    return created[:16].replace("T", " ")
+    """An ISO time with its zone to the minute, in UTC: `2026-01-31 11:00Z`."""
+    return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def verify_text(verdicts: Sequence[Verdict]) -> str:

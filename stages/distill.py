@@ -76,7 +76,8 @@ def needs(config: Config) -> tuple[str, ...]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The modules of the chosen student and of the chosen terms."""
-    return (*modules_of(config.student.net, config.student.args), *methods.modules(terms_of(config)))
+    student = modules_of(config.student.net, config.student.args, "distill.student")
+    return (*student, *methods.modules(terms_of(config)))
 
 
 def loading(config: Config) -> tuple[str, ...]:

@@ -15,13 +15,14 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from stages.datasets.catalogue import published_classes
-from stages.datasets.folder import IMAGE_SUFFIXES
 from stages.datasets.index import images_root, read_index
+from stages.datasets.layout import IMAGE_SUFFIXES
 from stages.datasets.pixels import TOO_LARGE, UNREADABLE, unreadable
 from stages.nets.normalise import Normalise
 from stages.nets.saved import load_net
 from stages.preprocess import Preprocess, fit, read_image, restore
 from stages.training.config import EvaluationConfig
+from stages.training.device import require_device
 from stages.training.evaluate import read_ahead
 from stages.training.predict import torch_predictor
 
@@ -96,6 +97,7 @@ def infer(network: Path, tasks: Sequence[Task], form: str, device: str, seen: Ev
     classes: Classes = json.loads((network / "labels.json").read_text(encoding="utf-8"))
     preprocess = Preprocess.from_json(json.loads((network / "preprocess.json").read_text(encoding="utf-8")))
     encode = encoder(form, classes)
+    require_device(device)
     net, spec = load_net(network)
     predict = torch_predictor(net.to(device), Normalise(spec.mean, spec.std).to(device), device, seen)
     done = bar(len(tasks))

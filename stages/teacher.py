@@ -38,7 +38,7 @@ def terms_of(config: Config) -> dict[str, TermConfig]:
 
 def code(config: Config) -> tuple[str, ...]:
     """The modules of the chosen network and of its terms."""
-    return (*modules_of(config.net, config.args), *methods.modules(terms_of(config)))
+    return (*modules_of(config.net, config.args, "teacher"), *methods.modules(terms_of(config)))
 
 
 def loading(config: Config) -> tuple[str, ...]:

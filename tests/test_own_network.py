@@ -159,7 +159,7 @@ def test_mistakes_in_names_are_found_before_anything_runs(tmp_path: Path, change
     assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_a_tap_that_does_not_exist_ends_the_stage_before_it_trains(home: Path) -> None:
+def test_a_tap_that_does_not_exist_ends_the_run_before_anything_is_trained(home: Path) -> None:
     done = pipeline("run", home, "--until", "distill", **{**LRASPP, "distill.student.taps": "{}"})
     assert done.returncode == 2 and "term supervised" not in done.stderr
-    assert "has no tap or module 'pyramid', its own taps are logits: name one of its modules" in done.stderr
+    assert "the student, torchvision:lraspp_mobilenet_v3_large, has no tap 'pyramid'" in done.stderr

@@ -8,15 +8,17 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
     complexity      {role: bench.complexity.complexity(...)}
-    latency         settings (bench.latency.Schedule, batch, device, image),
-                    rows (bench.latency.Row.to_json, role, runtime, file, output, miou, miou_images),
-                    ratios (bench.latency.Ratio)
+    latency         settings (bench.timing.Schedule, batch, device, image),
+                    rows (bench.timing.Row.to_json, role, runtime, file, output, quantity, miou, miou_images, energy_j,
+                    peak_mib; of an engine also bench.gpu_times),
+                    ratios (bench.ratio.Ratio),
+                    more [{batch, size_px, rows, ratios}], where the recipe asks for other batches and sizes
     parity          split, limits, files (export.parity.Comparison.to_json)
-    environment     bench.environment.describe()
+    environment     bench.environment.describe(), bench.watch.Watch.to_json()
     engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
     pictures        bench.report.pictures.worst_and_best(...), or null
     added           [{file, sha256, report}] of bench.report.added, where there are any
-    roofline        peaks, copy_gb_s, models [{name, share, bound}], where it was measured
+    roofline        bench.peaks.Roof.to_json() and models [bench.roofline.share_of(...)], or null
     provenance      artifacts {stage: {key, digest}}, files {exported file: sha256}
 """
 
@@ -24,13 +26,34 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.report.added import same_file
+from bench.report.machine_words import (
+    EXTRAS,
+    MACHINE_FACTS,
+    PEAK_HEADER,
+    ROOFLINE_HEADER,
+    extra_table,
+    extra_words,
+    heat_warnings,
+    machine_rows,
+    peak_rows,
+    roofline_rows,
+    roofline_words,
+)
 from bench.report.points import network_of, score_of
 from bench.report.reading import machine
 from bench.report.summary import summary
 from bench.report.tensorrt_words import tensorrt_lines
 from bench.report.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size, times
 
-COMPLEXITY_HEADER = ("network", "convention", "params, M", "Conv2d MACs, G", "other MACs, G", "FLOPs, G")
+COMPLEXITY_HEADER = (
+    "network",
+    "convention",
+    "params, M",
+    "Conv2d MACs, G",
+    "other MACs, G",
+    "FLOPs, G",
+    "activations, MiB",
+)
 FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
 LATENCY_HEADER = ("candidate", "gives", "status", "mIoU (images)", "load", "first", *FIGURES, "n", "images/s")
 PARITY_COLUMNS = {
@@ -52,10 +75,10 @@ ADDED_FIGURES = ("p50", "p90", "p95", "p99")
 ADDED_HEADER = (
     *("candidate", "quantity", "status", "mIoU, % (images)", "exported here"),
     *ADDED_FIGURES,
-    *("n", "GPU compute p50"),
+    *("n", "GPU compute p50", "energy, J", "peak, MiB"),
 )
 PROVENANCE_HEADER = ("from", "what", "sha256")
-KNOWN_FACTS = ("cpu", "memory_gib", "os", "python", "packages", "gpus")
+KNOWN_FACTS = ("cpu", "memory_gib", "os", "python", "packages", "gpus", *MACHINE_FACTS)
 """Facts that `environment_rows` has words for."""
 
 
@@ -67,6 +90,7 @@ def markdown(report: Report) -> str:
         ["## Accuracy", "", *accuracy(report)],
         ["## Complexity", "", *complexity(report)],
         ["## Latency", "", *latency(report)],
+        *roofline(report),
         ["## Parity of the exported forms", "", *parity(report)],
         *([f"## {title}", "", *lines] for title, lines in others(report)),
         ["## Environment", "", *environment(report)],
@@ -102,6 +126,7 @@ def complexity(report: Report) -> list[str]:
     return [
         f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it.",
         "Other MACs: transposed convolutions and matrix products. FLOPs: two per MAC of any kind.",
+        "Activations: the most that is held at once in float32, operators one after the other.",
         "",
         *grid(COMPLEXITY_HEADER, complexity_rows(report)),
     ]
@@ -113,8 +138,9 @@ def complexity_rows(report: Report) -> list[list[str]]:
     for role, cost in report["complexity"].items():
         name = network(report["models"][role])
         apart = cost["transposed_conv_macs"] + cost["matmul_macs"]
-        paper = [mega(cost["params_with_aux"]), giga(cost["macs_with_aux"]), "-", "-"]
-        deployed = [mega(cost["params"]), giga(cost["macs"]), giga(apart), giga(cost["flops"])]
+        paper = [mega(cost["params_with_aux"]), giga(cost["macs_with_aux"]), "-", "-", "-"]
+        held = number(cost.get("activation_peak_mib"))
+        deployed = [mega(cost["params"]), giga(cost["macs"]), giga(apart), giga(cost["flops"]), held]
         rows += [[name, "paper", *paper], [name, "deployed", *deployed]]
     return rows
 
@@ -124,15 +150,43 @@ def latency(report: Report) -> list[str]:
     settings, rows = report["latency"]["settings"], report["latency"]["rows"]
     lines = [
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']},",
-        "from uint8 pictures to logits or labels, both in host memory; reading pictures is not included.",
+        "from uint8 pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's",
+        "file to labels of its size. Loading stands apart; what is compiled is compiled as it is loaded.",
         f"Candidates took turns in {settings['repeats']} rounds. mIoU is that of the measured file:",
         "the teacher's ONNX file is made for this table alone and not scored.",
         "",
         *grid(LATENCY_HEADER, [latency_row(row) for row in rows]),
     ]
     notes = [f"- {row['name']}: {warning}" for row in rows for warning in row["warnings"]]
+    notes += [f"- {warning}" for warning in heat_warnings(report)]
     notes += [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
-    return [*lines, "", *notes] if notes else lines
+    header, extra = extra_table(rows)
+    lines += ["", *notes] if notes else []
+    lines += ["", extra_words(report), "", *grid(header, extra)] if extra else []
+    return [*lines, *more_latency(report)]
+
+
+def more_latency(report: Report) -> list[str]:
+    """The tables of further batches and sizes."""
+    lines: list[str] = []
+    for table in report["latency"].get("more", []):
+        ratios = [ratio_line(ratio) for ratio in table["ratios"]]
+        lines += ["", more_title(table), "", *grid(LATENCY_HEADER, map(latency_row, table["rows"]))]
+        lines += ["", *ratios] if ratios else []
+    return lines
+
+
+def more_title(table: Mapping[str, Any]) -> str:
+    """`Batch 4 at 32x64`."""
+    return f"Batch {table['batch']} at {'x'.join(map(str, table['size_px']))}"
+
+
+def roofline(report: Report) -> Iterator[list[str]]:
+    """The section on what this machine can do at most; nothing where it was not measured."""
+    found = report.get("roofline")
+    if found:
+        peaks, shares = grid(PEAK_HEADER, peak_rows(found)), grid(ROOFLINE_HEADER, roofline_rows(found))
+        yield ["## Roofline", "", roofline_words(found), "", *peaks, "", *shares]
 
 
 def latency_row(row: Mapping[str, Any]) -> list[str]:
@@ -214,6 +268,7 @@ def added_rows(report: Report, other: Report) -> list[list[str]]:
                 *(number(figures.get(f"{name}_ms")) for name in ADDED_FIGURES),
                 str(figures.get("n", "-")),
                 number((row.get("compute_ms") or {}).get("p50_ms")),
+                *(number(row.get(name)) for name in EXTRAS),
             ]
         )
     return rows
@@ -244,7 +299,8 @@ def environment_rows(facts: Mapping[str, Any]) -> list[list[str]]:
         ["Python", facts["python"]],
         *([name, version or "not installed"] for name, version in facts["packages"].items()),
         *(["GPU", f"{gpu['name']}, driver {gpu['driver']}"] for gpu in facts["gpus"]),
-        *(more_rows(facts)),
+        *machine_rows(facts),
+        *more_rows(facts),
     ]
     return [[name, cell(value)] for name, value in rows if value is not None]
 

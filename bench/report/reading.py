@@ -65,4 +65,5 @@ def identity(report: Mapping[str, Any]) -> dict[str, Any]:
         "board": cpu["board"],
         "usable cores": cpu["usable_cores"],
         "GPUs": [gpu["name"] for gpu in facts["gpus"]],
+        "power mode": (facts.get("jetson") or {}).get("power_mode"),
     }

@@ -100,6 +100,7 @@ def make_logger(trt: Any, log: Callable[[str], None]) -> Any:
             self.last_error = "it gives no reason"
 
         def log(self, severity: Any, message: str) -> None:
+            """TensorRT's call for each message."""
             if severity <= trt.ILogger.Severity.ERROR:
                 self.last_error = " ".join(message.split())
             if severity <= trt.ILogger.Severity.WARNING:
@@ -151,17 +152,20 @@ def make_monitor(trt: Any, log: Callable[[str], None]) -> Any:
             self.steps: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            """TensorRT's call where a phase of the build begins; those inside another are left out."""
             if not parent_phase:
                 self.steps[phase_name] = num_steps
                 log(f"TensorRT: {phase_name}")
 
         def step_complete(self, phase_name: str, step: int) -> bool:
+            """TensorRT's call for each step; True lets the build go on."""
             steps = self.steps.get(phase_name, 0)
             if steps >= 10 and (step + 1) % (steps // 10) == 0:
                 log(f"TensorRT: {phase_name} {step + 1} of {steps}")
             return True
 
         def phase_finish(self, phase_name: str) -> None:
+            """TensorRT's call where a phase ends."""
             self.steps.pop(phase_name, None)
 
     return Monitor()

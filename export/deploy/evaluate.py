@@ -15,9 +15,11 @@ from export.deploy.infer import segment
 from export.deploy.manifest import Bundle, sha256
 from export.deploy.pictures import picture_files, read
 from pipeline.errors import DataError, StoreError
-from stages.metrics import Confusion
+from stages.metrics import IGNORE, Confusion
 
 ACCURACY = "accuracy.json"
+NAMED = 8
+"""Pixel values that the warning names."""
 
 
 def main(folder: Path) -> int:
@@ -36,17 +38,23 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     pairs = pair_up(options.images, options.labels)
     confusion = Confusion(len(bundle.classes))
     label_map = np.array(bundle.manifest["label_map"], dtype=np.uint8)
+    pixels = np.zeros(256, dtype=np.int64)
     with open_runtime(runtime_name, path, options.threads) as runtime:
         say(f"{path.name} with {runtime.name}")
         for number, (image, label) in enumerate(pairs, 1):
             image_HWC = read(image)
-            labels_HW = label_map[read_ids(label)]
+            ids_HW = read_ids(label)
+            pixels += np.bincount(ids_HW.ravel(), minlength=256)
+            labels_HW = label_map[ids_HW]
             if labels_HW.shape != image_HWC.shape[:2]:
                 raise DataError(f"{label} is {labels_HW.shape}, its picture {image_HWC.shape[:2]}")
             confusion.add(segment(runtime, image_HWC, bundle.preprocess), labels_HW)
             if number % 10 == 0 or number == len(pairs):
                 say(f"{number} of {len(pairs)}")
         used = runtime.name
+    unscored = unscored_pixels(pixels, label_map)
+    if strange := {value: count for value, count in unscored.items() if value != IGNORE}:
+        say(f"warning: {told(strange, int(pixels.sum()))}")
     scores = confusion.scores([row["name"] for row in bundle.classes])
     found = {
         "file": path.name,
@@ -54,11 +62,25 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         "runtime": used,
         "images": len(pairs),
         "folder": str(options.images),
+        "unscored_pixels_by_id": {str(value): count for value, count in unscored.items()},
         **scores,
     }
     keep(bundle.folder / ACCURACY, found)
     print(json.dumps(found))
     return 0
+
+
+def unscored_pixels(pixels: np.ndarray, label_map: np.ndarray) -> dict[int, int]:
+    """Pixels (int64[256], by value of the label files) of the values that stand for no class (uint8[256])."""
+    return {int(value): int(pixels[value]) for value in np.flatnonzero(pixels) if label_map[value] == IGNORE}
+
+
+def told(strange: dict[int, int], pixels: int) -> str:
+    """What is left out of the scores, in one line."""
+    named = ", ".join(f"{value} ({count:,} pixels)" for value, count in list(strange.items())[:NAMED])
+    more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+    share = 100 * sum(strange.values()) / pixels
+    return f"{share:.2f} % of the pixels are not scored, their ids stand for no class of the network: {named}{more}"
 
 
 def pair_up(images: Path, labels: Path) -> list[tuple[Path, Path]]:

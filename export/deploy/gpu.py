@@ -26,21 +26,45 @@ class Gpu:
 
 def describe_gpu(index: int = 0) -> Gpu:
     """Name and capability of one GPU; GpuError where there is none or its driver does not answer."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        raise GpuError(f"no NVIDIA driver: {error}") from error
-    device, version = ctypes.c_int(), ctypes.c_int()
+    cuda = driver()
+    device = open_device(cuda, index)
     name = ctypes.create_string_buffer(NAME_BYTES)
-    check("cuInit", cuda.cuInit(0))
-    check("cuDeviceGet", cuda.cuDeviceGet(ctypes.byref(device), index))
     check("cuDeviceGetName", cuda.cuDeviceGetName(name, NAME_BYTES, device))
-    check("cuDriverGetVersion", cuda.cuDriverGetVersion(ctypes.byref(version)))
     major = attribute(cuda, COMPUTE_CAPABILITY_MAJOR, device)
     minor = attribute(cuda, COMPUTE_CAPABILITY_MINOR, device)
+    return Gpu(name.value.decode(), f"{major}.{minor}", served_cuda(cuda))
+
+
+def bus_id(index: int = 0) -> str:
+    """Place of a GPU on the PCI bus, e.g. `0000:3B:00.0`; GpuError where there is none."""
+    cuda = driver()
+    place = ctypes.create_string_buffer(NAME_BYTES)
+    check("cuDeviceGetPCIBusId", cuda.cuDeviceGetPCIBusId(place, NAME_BYTES, open_device(cuda, index)))
+    return place.value.decode()
+
+
+def driver() -> ctypes.CDLL:
+    """The driver's library; GpuError where none is installed."""
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise GpuError(f"no NVIDIA driver: {error}") from error
+
+
+def open_device(cuda: ctypes.CDLL, index: int) -> ctypes.c_int:
+    """A GPU's handle."""
+    device = ctypes.c_int()
+    check("cuInit", cuda.cuInit(0))
+    check("cuDeviceGet", cuda.cuDeviceGet(ctypes.byref(device), index))
+    return device
+
+
+def served_cuda(cuda: ctypes.CDLL) -> str:
+    """Newest CUDA that the driver serves; asks without opening a GPU."""
+    version = ctypes.c_int()
+    check("cuDriverGetVersion", cuda.cuDriverGetVersion(ctypes.byref(version)))
     # The driver writes 12060 for 12.6.
-    cuda_version = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    return Gpu(name.value.decode(), f"{major}.{minor}", cuda_version)
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def attribute(cuda: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from export.deploy.choose import say
 from pipeline.errors import DataError
 from stages.preprocess import read_image
 
@@ -29,10 +30,18 @@ def frames(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder by name; DataError where there are none."""
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    """The pictures of a folder by name, not those of its subfolders, which are counted on stderr.
+
+    DataError where there are none.
+    """
+    pictures = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES)
+    found = [file for file in pictures if file.parent == folder]
+    below = len(pictures) - len(found)
     if not found:
-        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))})")
+        place = f", but {below} in its subfolders: give one of these" if below else ""
+        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))}){place}")
+    if below:
+        say(f"warning: {below} pictures in subfolders of {folder} are left out")
     return found
 
 

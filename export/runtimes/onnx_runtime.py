@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from export.runtimes.protocol import TensorSpec, check_input
+from export.runtimes.protocol import TensorSpec, check_input, only
 from pipeline.errors import NetworkError
 
 PROVIDERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -17,11 +18,13 @@ PROVIDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
 }
 ERRORS_ONLY = 3
-DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+"""onnxruntime's names of types that numpy calls otherwise."""
 
 
 class OnnxRuntime:
-    """Runs a file with one input and one output on `device` (`cpu` or `cuda`), never silently elsewhere.
+    """Runs a file on `device` (`cpu` or `cuda`), never silently elsewhere: any file by `run`, one that takes pictures
+    and has one output by `predict` as well.
 
     `threads`: CPU threads within an operator; None leaves onnxruntime's choice, all physical cores.
     """
@@ -29,18 +32,47 @@ class OnnxRuntime:
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
         self._session: onnxruntime.InferenceSession | None = open_session(path, device, threads)
         self._file = path.name
+        self._device = device
         self.name = f"onnxruntime {onnxruntime.__version__} {PROVIDERS[device][0]}"
-        (source,), (result,) = self._session.get_inputs(), self._session.get_outputs()
-        self.input = TensorSpec(source.name, DTYPES[source.type], tuple(source.shape))
-        self.output = TensorSpec(result.name, DTYPES[result.type], tuple(result.shape))
+        self.inputs = tuple(map(spec_of, self._session.get_inputs()))
+        self.outputs = tuple(map(spec_of, self._session.get_outputs()))
+
+    @property
+    def input(self) -> TensorSpec:
+        """The one input; NetworkError where there are more."""
+        return only(self.inputs, "input", self._file)
+
+    @property
+    def output(self) -> TensorSpec:
+        """The one output; NetworkError where there are more."""
+        return only(self.outputs, "output", self._file)
 
     def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
         """As `Runtime.predict`; the batch is the file's unless that is dynamic."""
-        assert self._session is not None, "a closed runtime cannot predict"
         check_input(images_NHWC, self.input, self._file)
-        array: np.ndarray
-        (array,) = self._session.run([self.output.name], {self.input.name: images_NHWC})
-        return array
+        assert len(self.outputs) == 1, "what takes pictures here has one output"
+        return self.run({self.input.name: images_NHWC})[0]
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """As `Network.run`."""
+        assert self._session is not None, "a closed runtime cannot predict"
+        results: list[np.ndarray] = self._session.run(None, dict(feeds))
+        return results
+
+    def bound(self, feeds: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A call that runs the network on copies of the arrays that lie on the device, its results left there."""
+        assert self._session is not None, "a closed runtime cannot predict"
+        session, binding = self._session, self._session.io_binding()
+        for name, array in feeds.items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+        for spec in self.outputs:
+            binding.bind_output(spec.name, self._device)
+
+        def call() -> None:
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+
+        return call
 
     def close(self) -> None:
         """Release the session."""
@@ -51,6 +83,11 @@ class OnnxRuntime:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def open_onnx(path: str, device: str = "cpu", threads: int | None = None) -> OnnxRuntime:
+    """A file by its name as text, as a process of its own is told it."""
+    return OnnxRuntime(Path(path), device, threads)
 
 
 def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
@@ -73,3 +110,9 @@ def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.In
             "install onnxruntime-gpu and its CUDA libraries, or choose the device cpu"
         )
     return session
+
+
+def spec_of(argument: Any) -> TensorSpec:
+    """An input or output of a session; an axis that nobody named is `?`."""
+    dtype = DTYPES.get(argument.type, argument.type.removeprefix("tensor(").removesuffix(")"))
+    return TensorSpec(argument.name, dtype, tuple("?" if size is None else size for size in argument.shape))

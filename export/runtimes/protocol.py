@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,13 +21,36 @@ class TensorSpec:
     shape: tuple[int | str, ...]
 
 
+class Network(Protocol):
+    """A loaded network of any inputs and outputs; a context manager, and unusable after `close`."""
+
+    name: str
+    """As of a `Runtime`."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Every output of one inference in their order, in host memory; `feeds` has an array for each input."""
+
+    def close(self) -> None:
+        """Release the network and its memory."""
+
+    def __enter__(self) -> Network: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
 class Runtime(Protocol):
     """A loaded network that takes decoded pictures; a context manager, and unusable after `close`."""
 
     name: str
     """Runtime, version and device, e.g. `onnxruntime 1.31.1 CPUExecutionProvider`."""
-    input: TensorSpec
-    output: TensorSpec
+
+    @property
+    def input(self) -> TensorSpec: ...
+
+    @property
+    def output(self) -> TensorSpec: ...
 
     def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
         """uint8 N x H x W x 3 RGB -> uint8 N x H x W labels, or float32 N x C x H x W logits.
@@ -40,6 +64,28 @@ class Runtime(Protocol):
     def __enter__(self) -> Runtime: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class GpuTimes:
+    """Where the milliseconds of one inference on a GPU went."""
+
+    compute_ms: float
+    """Between two events around the network, copies left out."""
+    enqueue_ms: float
+    """What the CPU took to queue it."""
+    to_device_ms: float
+    """Copy of the input."""
+    to_host_ms: float
+    """Copy of the result."""
+
+
+def only(specs: Sequence[TensorSpec], kind: str, network: str) -> TensorSpec:
+    """The one of an input or output; NetworkError that lists them where there are more."""
+    if len(specs) != 1:
+        names = ", ".join(spec.name for spec in specs)
+        raise NetworkError(f"{network} has {len(specs)} {kind}s ({names}): what takes pictures has one")
+    return specs[0]
 
 
 def check_input(images_NHWC: np.ndarray, spec: TensorSpec, network: str) -> None:

@@ -7,6 +7,7 @@ buffers. `close` gives them back, the last first.
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from export.deploy.engine_file import read_engine
 from export.deploy.gpu import GpuError, describe_gpu
-from export.runtimes.protocol import TensorSpec, check_input
+from export.runtimes.protocol import GpuTimes, TensorSpec, check_input
 from pipeline.errors import NetworkError
 
 DYNAMIC = -1
@@ -80,7 +81,7 @@ class TensorRTRuntime:
             raise NetworkError(f"TensorRT cannot load {self._file}: build it again")
         self._execution = self._engine.create_execution_context()
         self._stream = cuda.Stream()
-        self._events = cuda.Event(), cuda.Event()
+        self._events = tuple(cuda.Event() for _ in range(4))
         self.input, self.output = (spec_of(description[side]) for side in ("input", "output"))
         self.name = f"TensorRT {trt.__version__} {description['gpu']['name']}"
         self._in, self._out = (self._buffer(spec, batch) for spec in (self.input, self.output))
@@ -97,27 +98,33 @@ class TensorRTRuntime:
         """As `Runtime.predict`, for up to `batch` images where the engine's batch is dynamic."""
         return self.timed(images_NHWC)[0]
 
-    def timed(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, float]:
-        """The result, and the milliseconds between the two events around the engine on the GPU, copies left out."""
+    def timed(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, GpuTimes]:
+        """The result, and where the time went by events around each part on the GPU."""
         assert self._context is not None, "a closed runtime cannot predict"
         check_input(images_NHWC, self.input, self._file)
         count = len(images_NHWC)
         if count > len(self._in.host):
             raise NetworkError(f"{self._file} was opened for {len(self._in.host)} images a call, not {count}")
-        cuda, stream, (start, end) = self._cuda, self._stream, self._events
+        cuda, stream, (began, start, end, done) = self._cuda, self._stream, self._events
         self._in.host[:count] = images_NHWC
         if not self._execution.set_input_shape(self.input.name, images_NHWC.shape):
             raise NetworkError(f"{self._file} was not built for {count} images a call")
+        began.record(stream)
         cuda.memcpy_htod_async(self._in.device, self._in.host[:count], stream)
         start.record(stream)
+        before_s = time.perf_counter()
         if not self._execution.execute_async_v3(stream.handle):
             raise NetworkError(f"TensorRT could not run {self._file}")
+        enqueue_ms = 1000 * (time.perf_counter() - before_s)
         end.record(stream)
         result = self._out.host[:count]
         cuda.memcpy_dtoh_async(result, self._out.device, stream)
+        done.record(stream)
         stream.synchronize()
+        times = (float(first.time_till(last)) for first, last in ((start, end), (began, start), (end, done)))
+        compute_ms, to_device_ms, to_host_ms = times
         # The pinned array is written again by the next call.
-        return result.copy(), float(start.time_till(end))
+        return result.copy(), GpuTimes(compute_ms, enqueue_ms, to_device_ms, to_host_ms)
 
     def profile(self, images_NHWC: np.ndarray, runs: int) -> list[dict[str, Any]]:
         """Mean milliseconds of each layer over `runs` inferences, in the engine's order: `name`, `ms`."""
@@ -147,6 +154,11 @@ class TensorRTRuntime:
         self.close()
 
 
+def open_engine(path: str, batch: int = 1) -> TensorRTRuntime:
+    """An engine's file by its name as text, as a process of its own is told it."""
+    return TensorRTRuntime(Path(path), batch)
+
+
 def make_profiler(trt: Any) -> Any:
     """A profiler that adds up the milliseconds of each layer."""
 
@@ -156,6 +168,7 @@ def make_profiler(trt: Any) -> Any:
             self.totals: dict[str, float] = {}
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
+            """TensorRT's call for each layer of a run."""
             self.totals[layer_name] = self.totals.get(layer_name, 0.0) + ms
 
     return Profiler()

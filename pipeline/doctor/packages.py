@@ -1,14 +1,17 @@
-"""Installed packages against what the project asks for."""
+"""Installed packages against what the project asked for when it was installed, and what a clone asks for now."""
 
 import platform
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from pipeline.doctor.finding import Finding, Level
 from pipeline.facts import version
+from pipeline.identity.fingerprint import ROOT
 from pipeline.plan import Planner
 
 PROJECT = "idd-pipeline"
@@ -17,7 +20,7 @@ OWN_USE = ("test",)
 
 
 def examine(planner: Planner) -> Iterator[Finding]:
-    """Python, every package that is needed, every package of an extra."""
+    """Python, every package that is needed, every package of an extra, and by what they were judged."""
     try:
         about = metadata.metadata(PROJECT)
     except metadata.PackageNotFoundError:
@@ -32,6 +35,27 @@ def examine(planner: Planner) -> Iterator[Finding]:
         else:
             named = [name for name in extras if requirement.marker.evaluate({"extra": name})]
             yield from (optional(requirement, name) for name in named[:1])
+    yield asked_by(ROOT / "pyproject.toml", metadata.requires(PROJECT) or ())
+
+
+def asked_by(pyproject: Path, installed: Sequence[str]) -> Finding:
+    """What the packages were held to: what pip noted when the project was installed, or a clone's newer wishes."""
+    if not pyproject.is_file():
+        return Finding("requirements", Level.OK, f"those of the installed {PROJECT} {version(PROJECT)}")
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    extras = project.get("optional-dependencies", {})
+    wanted = {wish(text) for texts in (project.get("dependencies", ()), *extras.values()) for text in texts}
+    differ = sorted(name for name, _ in wanted ^ {wish(text) for text in installed})
+    if differ:
+        found = f"{pyproject} and what was installed differ in {', '.join(dict.fromkeys(differ))}"
+        return Finding("requirements", Level.WARNING, found, "pip install -e . in the clone")
+    return Finding("requirements", Level.OK, f"those of {pyproject}")
+
+
+def wish(text: str) -> tuple[str, str]:
+    """Name and versions of a requirement, whatever its marker."""
+    requirement = Requirement(text)
+    return requirement.name.lower().replace("_", "-"), str(requirement.specifier)
 
 
 def python(asked: str) -> Finding:

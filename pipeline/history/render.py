@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.identity.explain import SHOWN, short
-from pipeline.render import figure, moment, size, table
+from pipeline.render import figure, moment, quoted, size, table
 
 if TYPE_CHECKING:
     from pipeline.history.diff import Change, Difference
@@ -75,7 +75,7 @@ def node_text(node: Mapping[str, Any]) -> str:
         return f"{node['stage']} {(node['digest'] or '')[:SHOWN]}".rstrip() + f"  {words[node['state']]}"
     if node["repeated"]:
         return f"{node['stage']} {node['digest'][:SHOWN]}  (see above)"
-    summary = ", ".join(f"{name} {figure(value)}" for name, value in node["summary"].items())
+    summary = ", ".join(quoted(node["summary"]))
     cells = [f"{node['stage']} {node['digest'][:SHOWN]}", moment(node["created"]), node["recipe"], summary]
     cells += [f"[{', '.join(node['tags'])}]"] if node["tags"] else []
     if node["accepted"]:

@@ -1,7 +1,7 @@
 """Why a stage is not current: what differs between the components of an artifact and today's, one line each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.identity.fingerprint import Reached, chain
@@ -26,6 +26,8 @@ class Change:
     new: Any
     via: tuple[str, ...] = ()
     """For code: the imports by which the stage reaches the module."""
+    follows: bool = False
+    """Whether it is there because the config is another: under the old config it would not differ."""
 
     def text(self) -> str:
         """`config.lr: 0.03 -> 0.02`."""
@@ -51,6 +53,17 @@ def changes(
     ]
 
 
+def causes_first(found: Sequence[Change], under_old_config: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes with those marked and put last that would not be there `under_old_config`."""
+    remaining = {(change.component, change.name) for change in under_old_config}
+    derived = ("choices", "code", "inputs")
+    marked = [
+        replace(change, follows=change.component in derived and (change.component, change.name) not in remaining)
+        for change in found
+    ]
+    return tuple(sorted(marked, key=lambda change: change.follows))
+
+
 def leaves(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(dotted name, old, new) of every leaf in which two values differ."""
     if old == new:
@@ -70,9 +83,10 @@ def via(component: str, name: str, reached: Mapping[str, Reached] | None) -> tup
 
 
 def summary(found: Sequence[Change]) -> tuple[str, ...]:
-    """The first few changes as text, and how many more there are."""
-    lines = tuple(change.text() for change in found[:FIRST])
-    return (*lines, f"and {len(found) - FIRST} more: see explain") if len(found) > FIRST else lines
+    """The first few changes as text, and how many more there are; what follows from them is left out."""
+    causes = [change.text() for change in found if not change.follows]
+    more = len(causes) - FIRST
+    return (*causes[:FIRST], f"and {more} more: see explain") if more > 0 else tuple(causes)
 
 
 def source_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:

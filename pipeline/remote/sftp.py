@@ -97,6 +97,7 @@ class RefuseUnknownHost(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         self.command = command
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """RemoteError with the command that makes the host known, and the key to compare."""
         raise RemoteError(
             f"{hostname} is not in known_hosts, and shows {described(key)}: run `{self.command}` once, "
             "compare the fingerprint with the host's own, and say yes"

@@ -61,6 +61,8 @@ class Remote:
     """Moves a file or folder at once; None on an object store, where a put is at once what it will be."""
     prefetch: bool
     """Whether files that are read must be asked for ahead, as over sftp."""
+    to_be_made: bool = False
+    """Whether the folder is not there and a push would make it."""
     made: set[str] = field(default_factory=set)
     """Folders that need not be made again: over a long line each question costs its round trip."""
 

@@ -79,7 +79,8 @@ def push_one(artifact: Artifact, store: Store, remote: Remote, how: How) -> Tran
     missing = {} if held else upload.missing_files(artifact, remote)
     size = sum(missing.values())
     if how.dry:
-        return Transfer(reference, "already there" if held else "would push", size)
+        note = "its folder would be made" if remote.to_be_made else ""
+        return Transfer(reference, "already there" if held else "would push", size, note=note)
     sent = not held and upload.send(artifact, remote, missing)
     in_use = remote.current(kind, key)
     if in_use is None or how.use:

@@ -24,6 +24,7 @@ class Counter(Callback):  # type: ignore[misc]
         self.count = count
 
     def relative_update(self, inc: int = 1) -> None:
+        """So many more bytes have gone: fsspec's name for it."""
         self.count(inc)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -23,14 +24,19 @@ LIBRARIES = ("paramiko", "botocore", "aiobotocore", "aiohttp", "s3fs")
 SCP_STYLE = re.compile(r"([\w.@-]+):(.*)")
 
 
-@contextmanager
-def opened(url: str, create: bool) -> Iterator[Remote]:
-    """The remote store at a URL; what goes wrong with it inside the block becomes one RemoteError.
+class Absent(Enum):
+    """What to do where a URL's folder is not there yet; a bucket is never made."""
 
-    Where there is no store yet, it is made if `create` and otherwise an error. A bucket is never made.
-    """
+    MAKE = "make it"
+    REFUSE = "say that there is nothing to read"
+    LEAVE = "treat it as empty and make nothing"
+
+
+@contextmanager
+def opened(url: str, absent: Absent) -> Iterator[Remote]:
+    """The remote store at a URL; what goes wrong with it inside the block becomes one RemoteError."""
     parts = parse(url)
-    with remote_errors(url), OPENERS[parts.scheme](url, parts, create) as remote:
+    with remote_errors(url), OPENERS[parts.scheme](url, parts, absent) as remote:
         yield remote
 
 
@@ -54,7 +60,7 @@ def parse(url: str) -> SplitResult:
 
 
 @contextmanager
-def open_folder(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
+def open_folder(url: str, parts: SplitResult, absent: Absent) -> Iterator[Remote]:
     """A folder of this machine: a disk, a network share."""
     from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
@@ -62,12 +68,12 @@ def open_folder(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
         raise RemoteError(f"--store {url}: a file URL has three slashes: file:///folder")
     root = os.path.abspath(unquote(parts.path))
     fs = LocalFileSystem(skip_instance_cache=True)
-    require_folder(url, fs, root, create)
-    yield Remote(url, fs, root, os.rename, prefetch=False)
+    there = provide_folder(url, fs, root, absent)
+    yield Remote(url, fs, root, os.rename, prefetch=False, to_be_made=not there)
 
 
 @contextmanager
-def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
+def open_sftp(url: str, parts: SplitResult, absent: Absent) -> Iterator[Remote]:
     """A folder of another host; `/~/` at its beginning is the user's home there."""
     with missing_package(url, "sftp"):
         from pipeline.remote.sftp import KnownHostSFTP
@@ -78,8 +84,8 @@ def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
         path = unquote(parts.path)
         root = f"{fs.home()}/{path.removeprefix(HOME)}" if path.startswith(HOME) else path
         root = root.rstrip("/")
-        require_folder(url, fs, root, create)
-        yield Remote(url, fs, root, fs.mv, prefetch=True)
+        there = provide_folder(url, fs, root, absent)
+        yield Remote(url, fs, root, fs.mv, prefetch=True, to_be_made=not there)
     except Exception as error:
         # Its library reports a broken connection in many ways, some of them before it knows of it.
         if of_the_remote(error) and (fs.lost or isinstance(error.__context__, EOFError)):
@@ -90,7 +96,7 @@ def open_sftp(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
 
 
 @contextmanager
-def open_s3(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
+def open_s3(url: str, parts: SplitResult, absent: Absent) -> Iterator[Remote]:
     """A bucket, or what lies below a prefix of it. Region, endpoint and credentials come from the AWS variables."""
     with missing_package(url, "s3"):
         from s3fs import S3FileSystem  # type: ignore[import-untyped]
@@ -103,17 +109,19 @@ def open_s3(url: str, parts: SplitResult, create: bool) -> Iterator[Remote]:
     yield Remote(url, fs, root, rename=None, prefetch=False)
 
 
-Opener = Callable[[str, SplitResult, bool], AbstractContextManager[Remote]]
+Opener = Callable[[str, SplitResult, Absent], AbstractContextManager[Remote]]
 OPENERS: dict[str, Opener] = {"file": open_folder, "sftp": open_sftp, "s3": open_s3}
 
 
-def require_folder(url: str, fs: AbstractFileSystem, root: str, create: bool) -> None:
-    """RemoteError where there is no store to read; the folder is made where one may be begun."""
+def provide_folder(url: str, fs: AbstractFileSystem, root: str, absent: Absent) -> bool:
+    """Whether the folder is there in the end; RemoteError where there is none to read."""
     if fs.isdir(root):
-        return
-    if not create:
+        return True
+    if absent is Absent.REFUSE:
         raise RemoteError(f"{url}: there is no such folder; push to it first, or check the path")
-    fs.makedirs(root, exist_ok=True)
+    if absent is Absent.MAKE:
+        fs.makedirs(root, exist_ok=True)
+    return absent is Absent.MAKE
 
 
 @contextmanager

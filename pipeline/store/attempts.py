@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.render import moment
 from pipeline.store.disk import as_full
 from pipeline.store.durable import files_below, replace_text
 from pipeline.store.locks import held_if_free, lock_path
@@ -27,8 +28,8 @@ class Failure:
     """Local time with its zone, ISO 8601."""
 
     def text(self) -> str:
-        """`the last attempt failed: DataError: labels/5.png holds 7 (2026-01-31T12:00:00+01:00)`."""
-        return f"the last attempt failed: {self.error} ({self.at})"
+        """`the last attempt failed: DataError: labels/5.png holds 7 (2026-01-31 11:00Z)`."""
+        return f"the last attempt failed: {self.error} ({moment(self.at)})"
 
 
 @contextmanager

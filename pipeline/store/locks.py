@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StoreError
+from pipeline.render import moment
 from pipeline.store.durable import replace_text
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Holder:
     """Local time with its zone, ISO 8601."""
 
     def text(self) -> str:
-        """`pid 4242 on HOST, user USER, since 2026-01-31T12:00:00+01:00`."""
-        return f"pid {self.pid} on {self.host}, user {self.user}, since {self.since}"
+        """`pid 4242 on HOST, user USER, since 2026-01-31 11:00Z`."""
+        return f"pid {self.pid} on {self.host}, user {self.user}, since {moment(self.since)}"
 
 
 def lock_path(home: Path, kind: str, key: str) -> Path:

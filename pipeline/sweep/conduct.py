@@ -156,7 +156,7 @@ def job_of(sweep: Sweep, cell: Cell) -> Job:
     """A cell as a task needs it."""
     return Job(
         cell=cell.name,
-        recipe=str(recipes.find(sweep.definition.recipe).resolve()),
+        recipe=str(recipes.find(sweep.definition.recipe, recipes.shipped(), "recipe").resolve()),
         name=cell.recipe.name,
         settings=cell.settings,
         until=sweep.definition.until,

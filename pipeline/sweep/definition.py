@@ -19,7 +19,6 @@ distill.student.net = "pspnet_resnet18"
 distill.student.args = { width = 0.5 }
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline import recipe as recipes
 from pipeline.errors import RecipeError
-from pipeline.nearest import nearest
 from pipeline.stage import StageConfig
 from pipeline.sweep.values import label_of, settings_of, split_values
 
@@ -113,27 +111,11 @@ def shipped() -> dict[str, Path]:
 
 def load(name_or_path: str) -> Definition:
     """A shipped sweep or a TOML file; RecipeError for every mistake in it."""
-    path = find(name_or_path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    path = recipes.find(name_or_path, shipped(), "sweep")
+    table = recipes.read_table(path)
     if set(table) != {"sweep"}:
         raise RecipeError(f"{path}: a sweep file has one section [sweep], not {', '.join(table) or 'none'}")
     return check(table["sweep"], str(path))
-
-
-def find(name_or_path: str) -> Path:
-    """The file of a shipped sweep's name or of a path that ends in .toml."""
-    if name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise RecipeError(f"no sweep file {name_or_path}")
-        return path
-    known = shipped()
-    if name_or_path not in known:
-        raise RecipeError(f"no sweep {name_or_path!r}: {nearest(name_or_path, known)}")
-    return known[name_or_path]
 
 
 def check(values: Mapping[str, Any], where: str) -> Definition:

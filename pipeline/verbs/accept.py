@@ -9,7 +9,7 @@ from pipeline.references import one_stage
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="accept")
+@click.command(name="accept", short_help="Declare that a refactor changed no result.")
 @click.argument("stages", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Why the changed code gives the same result; kept in the manifest.")
 @with_recipe

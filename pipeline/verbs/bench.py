@@ -14,9 +14,11 @@ class Programs(click.Group):
     """Loads a program only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The programs in the order in which `--help` lists them."""
         return list(PROGRAMS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A program's command, its module imported now; None for a name that is none."""
         if cmd_name not in PROGRAMS:
             return None
         command: click.Command = import_module(PROGRAMS[cmd_name]).command

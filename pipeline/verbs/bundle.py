@@ -12,7 +12,7 @@ from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 WRITER = "export.bundle"
 
 
-@click.command(name="bundle")
+@click.command(name="bundle", short_help="Write the folder for a board.")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--triton", is_flag=True, help="Add a model repository for Triton, with copies of the files.")
 @with_recipe

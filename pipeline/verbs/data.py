@@ -21,7 +21,7 @@ def command() -> None:
     """Look at a data set."""
 
 
-@command.command(name="check")
+@command.command(name="check", short_help="List everything that is wrong with a data set.")
 @click.argument("root", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--source", help="How ROOT is laid out, e.g. cityscapes; by default the source that recognises it.")
 @click.option(

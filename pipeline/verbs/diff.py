@@ -7,10 +7,10 @@ import click
 from pipeline.history.diff import differences
 from pipeline.history.render import diff_text
 from pipeline.references import resolve
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 
-@click.command(name="diff")
+@click.command(name="diff", short_help="Compare two artifacts of one kind.")
 @click.argument("old")
 @click.argument("new")
 @with_recipe
@@ -20,7 +20,7 @@ def command(old: str, new: str, recipe: str, settings: tuple[str, ...], home: Pa
     OLD and NEW are references: a stage, STAGE@PREFIX of a digest or key, tag:NAME, or SWEEP/CELL.
     """
     planner = planner_of(recipe, settings, home)
-    difference = differences(resolve(old, planner), resolve(new, planner))
+    difference = differences(resolve(old, planner, say), resolve(new, planner, say))
     if as_json:
         print_json(difference.to_json())
     else:

@@ -7,14 +7,18 @@ import click
 
 from pipeline.graph import matching
 from pipeline.plan import MADE, SETTLED, Status
+from pipeline.render import moment
 from pipeline.verbs.options import planner_of, print_json, with_recipe
 
 
-@click.command(name="explain")
+@click.command(name="explain", short_help="What changed since a stage was made: old -> new.")
 @click.argument("stage")
 @with_recipe
 def command(stage: str, recipe: str, settings: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """What changed since STAGE was made last: old -> new, one line for each thing that counts."""
+    """What changed since STAGE was made last: old -> new, one line for each thing that counts.
+
+    What differs only because the configuration does (the terms of another method, their code) stands below it.
+    """
     statuses = planner_of(recipe, settings, home).statuses()
     told: set[str] = set()
     documents = [describe(statuses[name], statuses, told) for name in matching(stage)]
@@ -46,11 +50,13 @@ def describe(status: Status, statuses: dict[str, Status], told: set[str]) -> dic
 def lines(document: dict[str, Any], indent: str = "") -> list[str]:
     """The document as text."""
     compared = document["compared_with"]
-    beside = f", compared with {compared['digest'][:12]} of {compared['created']}" if compared else ""
+    beside = f", compared with {compared['digest'][:12]} of {moment(compared['created'])}" if compared else ""
     shown = [f"{indent}{document['stage']}: {document['state']}{beside}"]
     if document["waits_for"]:
         shown.append(f"{indent}  waits for {', '.join(document['waits_for'])}")
-    shown += [f"{indent}  {change['text']}" for change in document["changes"]]
+    shown += [f"{indent}  {change['text']}" for change in document["changes"] if not change["follows"]]
+    following = [f"{indent}    {change['text']}" for change in document["changes"] if change["follows"]]
+    shown += [f"{indent}  because of it:", *following] if following else []
     if len(shown) == 1:
         shown += [f"{indent}  {reason}" for reason in document["reasons"]]
     for upstream in document["upstream"]:

@@ -14,7 +14,7 @@ from pipeline.store.trash import empty_trash, move_to_trash, trash_bytes
 from pipeline.verbs.options import home_option, json_option, print_json
 
 
-@click.command(name="gc")
+@click.command(name="gc", short_help="What may go from the store, and why the rest stays.")
 @click.option("--apply", is_flag=True, help="Move what may go to the trash; without it nothing is touched.")
 @click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the N newest of each kind.")
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Keep what is younger.")

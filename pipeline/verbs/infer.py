@@ -12,14 +12,14 @@ from pipeline.plan import Planner
 from pipeline.references import resolve
 from pipeline.store.store import Artifact
 from pipeline.verbs.image_bar import ImageBar
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import device_option, planner_of, print_json, say, with_recipe
 
 INFER = "stages.infer"
 FORMS = ("ids", "color", "cityscapes")
 DIGITS = 12
 
 
-@click.command(name="infer")
+@click.command(name="infer", short_help="Predict images: one PNG for each.")
 @with_recipe
 @click.option("--split", type=click.Choice(("train", "val", "test")), help="Predict this split of the data.")
 @click.option("--images", type=click.Path(path_type=Path, file_okay=False), help="Predict the pictures below a folder.")
@@ -33,7 +33,7 @@ DIGITS = 12
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the PNGs.")
 @click.option("--stage", "reference", default="distill", show_default=True, help="Whose network, e.g. teacher.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@device_option
 def command(
     recipe: str,
     settings: tuple[str, ...],
@@ -50,7 +50,7 @@ def command(
     if (split is None) == (images is None):
         raise click.UsageError("give --split NAME or --images FOLDER, one of them")
     planner = planner_of(recipe, settings, home, device)
-    network = resolve(reference, planner)
+    network = resolve(reference, planner, say)
     kind, seen = network.manifest["stage"], evaluation(planner, network)
     where = split or "images"
     target = out or planner.store.home / "predictions" / f"{kind}-{network.digest[:DIGITS]}" / f"{where}-{form}"

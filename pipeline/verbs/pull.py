@@ -1,35 +1,27 @@
 """`pull`: fetch artifacts from a remote store."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import click
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from pipeline.verbs.options import planner_of, say, with_recipe
-from pipeline.verbs.remote_options import report, with_store
+from pipeline.plan import Planner
+from pipeline.verbs.options import say
+from pipeline.verbs.remote_options import transfer_verb
+
+if TYPE_CHECKING:
+    from pipeline.remote.transfer import How, Transfer
 
 
-@click.command(name="pull")
-@click.argument("references", nargs=-1, metavar="[REFERENCE]...")
-@with_store
-@with_recipe
-def command(
-    references: tuple[str, ...],
-    store_url: str,
-    use: bool,
-    dry_run: bool,
-    recipe: str,
-    settings: tuple[str, ...],
-    home: Path,
-    as_json: bool,
-) -> None:
+@transfer_verb("pull", "Fetch artifacts from a remote store.")
+def command(planner: Planner, store_url: str, references: Sequence[str], how: How) -> Iterator[Transfer]:
     """Fetch artifacts from a remote store: those named, or every one that the recipe wants.
 
     A REFERENCE is a stage, whose artifact under this recipe is fetched alone, or stage@digest of any recipe. Every file
     is checked against its sha256. Where another artifact is current here under the same key, it stays so.
     """
-    from pipeline.remote.transfer import How, pull
-    from pipeline.remote.url import opened
+    from pipeline.remote.transfer import pull
+    from pipeline.remote.url import Absent, opened
 
-    planner = planner_of(recipe, settings, home)
-    with opened(store_url, create=False) as remote:
-        report(pull(planner, remote, references, How(use=use, dry=dry_run), say), as_json)
+    with opened(store_url, Absent.REFUSE) as remote:
+        yield from pull(planner, remote, references, how, say)

@@ -1,35 +1,26 @@
 """`push`: send artifacts to a remote store."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import click
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from pipeline.verbs.options import planner_of, with_recipe
-from pipeline.verbs.remote_options import report, with_store
+from pipeline.plan import Planner
+from pipeline.verbs.remote_options import transfer_verb
+
+if TYPE_CHECKING:
+    from pipeline.remote.transfer import How, Transfer
 
 
-@click.command(name="push")
-@click.argument("references", nargs=-1, metavar="[REFERENCE]...")
-@with_store
-@with_recipe
-def command(
-    references: tuple[str, ...],
-    store_url: str,
-    use: bool,
-    dry_run: bool,
-    recipe: str,
-    settings: tuple[str, ...],
-    home: Path,
-    as_json: bool,
-) -> None:
+@transfer_verb("push", "Send artifacts to a remote store.")
+def command(planner: Planner, store_url: str, references: Sequence[str], how: How) -> Iterator[Transfer]:
     """Send artifacts to a remote store: those named, or every current one of the recipe.
 
     A REFERENCE is a stage, stage@digest or tag:name. What is there already is not sent again, and nothing there is
     overwritten.
     """
-    from pipeline.remote.transfer import How, push
-    from pipeline.remote.url import opened
+    from pipeline.remote.transfer import push
+    from pipeline.remote.url import Absent, opened
 
-    planner = planner_of(recipe, settings, home)
-    with opened(store_url, create=not dry_run) as remote:
-        report(push(planner, remote, references, How(use=use, dry=dry_run)), as_json)
+    with opened(store_url, Absent.LEAVE if how.dry else Absent.MAKE) as remote:
+        yield from push(planner, remote, references, how)

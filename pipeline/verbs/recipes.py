@@ -8,7 +8,7 @@ from pipeline.sweep import definition as sweeps
 from pipeline.verbs.options import json_option, print_json
 
 
-@click.command(name="recipes")
+@click.command(name="recipes", short_help="The shipped recipes and sweeps.")
 @json_option
 def command(as_json: bool) -> None:
     """The shipped recipes, and the shipped sweeps as `sweep NAME`."""

@@ -20,7 +20,7 @@ FILE = "report.json"
 POINTS, PUBLISH = "bench.report.points", "bench.report.publish"
 
 
-@click.command(name="report")
+@click.command(name="report", short_help="A report in one sentence; budgets, comparisons.")
 @click.argument("report", required=False, metavar="[REPORT]")
 @click.option(
     "--budget", multiple=True, metavar="NAME=LIMIT", help="Best student under e.g. latency_ms=10; repeatable."

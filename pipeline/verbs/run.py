@@ -10,7 +10,7 @@ from pipeline import render
 from pipeline import run as running
 from pipeline.estimate import Last, last_made
 from pipeline.plan import Planner, select
-from pipeline.verbs.options import planner_of, print_json, say, with_recipe
+from pipeline.verbs.options import device_option, planner_of, print_json, say, with_recipe
 
 
 @click.command(name="run")
@@ -20,7 +20,7 @@ from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 @click.option("--only", help="Run this stage alone.")
 @click.option("--force", help="Run this stage although it is current.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@device_option
 def command(
     recipe: str,
     settings: tuple[str, ...],

@@ -8,12 +8,12 @@ from pipeline import render
 from pipeline.errors import StoreError
 from pipeline.graph import matching
 from pipeline.plan import Planner
-from pipeline.references import is_stage, resolve
+from pipeline.references import is_stage, refuse_sweep, resolve
 from pipeline.store.store import Artifact
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 
-@click.command(name="show")
+@click.command(name="show", short_help="Figures, files and folder of an artifact.")
 @click.argument("reference")
 @with_recipe
 def command(reference: str, recipe: str, settings: tuple[str, ...], home: Path, as_json: bool) -> None:
@@ -42,7 +42,8 @@ def command(reference: str, recipe: str, settings: tuple[str, ...], home: Path, 
 def shown(planner: Planner, reference: str) -> list[Artifact]:
     """The current artifacts of every stage that a prefix names, or the one of another reference."""
     if not is_stage(reference):
-        return [resolve(reference, planner)]
+        return [resolve(reference, planner, say)]
+    refuse_sweep(planner.store, reference)
     named = [status for name, status in planner.statuses().items() if name in matching(reference)]
     made = [status.artifact for status in named if status.artifact]
     if not made:

@@ -11,10 +11,10 @@ from pipeline.graph import NAMES
 from pipeline.store.store import Store
 from pipeline.sweep import definition as definitions
 from pipeline.sweep.definition import SEED_FIELD, Definition
-from pipeline.verbs.options import home_option, json_option, print_json, say, set_option
+from pipeline.verbs.options import device_option, home_option, json_option, print_json, say, set_option
 
 
-@click.command(name="sweep")
+@click.command(name="sweep", short_help="Run a recipe under many settings and seeds.")
 @click.argument("file", required=False)
 @click.option("--recipe", help="Shipped name or a .toml file.  [default: quickstart]")
 @click.option("--axis", "axes", multiple=True, metavar="A.B=V,W", help="A field and its values; several axes multiply.")
@@ -27,7 +27,7 @@ from pipeline.verbs.options import home_option, json_option, print_json, say, se
 @click.option("--ray", is_flag=False, flag_value="any", metavar="[ADDRESS]", help="Run the cells on a Ray cluster.")
 @click.option("--cell-cpus", type=click.IntRange(min=1), default=1, show_default=True, help="Cores of a cell on Ray.")
 @click.option("--dry-run", is_flag=True, help="Say what each cell would run; run nothing.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@device_option
 @set_option
 @home_option
 @json_option

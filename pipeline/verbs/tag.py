@@ -7,12 +7,12 @@ import click
 
 from pipeline.history.render import tags_text
 from pipeline.history.tags import delete_tag, set_tag, tag_path, tagged
-from pipeline.references import by_pointer, resolve
+from pipeline.references import by_tag, resolve
 from pipeline.store.store import Artifact
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 
-@click.command(name="tag")
+@click.command(name="tag", short_help="Name artifacts, which gc then keeps.")
 @click.argument("name", required=False)
 @click.argument("reference", required=False)
 @click.option("--delete", is_flag=True, help="Remove the tag NAME; the artifact stays.")
@@ -39,12 +39,12 @@ def command(
         delete_tag(store, name)
     elif name is not None and reference is not None:
         tag_path(store, name)
-        artifact = resolve(reference, planner)
+        artifact = resolve(reference, planner, say)
         before = set_tag(store, name, artifact)
         if before is not None and before.digest == artifact.digest:
             before = None
     elif name is not None:
-        by_pointer(store, "tags", name)
+        by_tag(store, name)
     tags = {n: artifact for n, artifact in tagged(store).items() if delete or name in (None, n)}
     if as_json:
         print_json({n: described(artifact) for n, artifact in tags.items()})

@@ -9,10 +9,10 @@ from pipeline.errors import CorruptError, StoreError
 from pipeline.plan import Planner
 from pipeline.references import resolve
 from pipeline.store.verify import verdict
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 
-@click.command(name="verify")
+@click.command(name="verify", short_help="Hash every file of artifacts again.")
 @click.argument("references", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every artifact of the store, whatever made it.")
 @with_recipe
@@ -53,6 +53,6 @@ def chosen(planner: Planner, references: tuple[str, ...], everything: bool) -> l
 def folder_of(reference: str, planner: Planner) -> Path:
     """Folder of the artifact that a reference names, whatever lies in it."""
     try:
-        return resolve(reference, planner).folder
+        return resolve(reference, planner, say).folder
     except CorruptError as error:
         return error.folder

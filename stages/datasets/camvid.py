@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages.datasets.config import DataConfig
 from stages.datasets.layout import SPLITS, Layout, existing_root, files_below, read_classes, read_splits
+from stages.datasets.unused import unlisted
 
 
 def source_files(config: DataConfig) -> dict[str, Path]:
@@ -15,5 +16,6 @@ def collect(config: DataConfig, work: Path) -> Layout:
     """The published splits; DataError for a list that is missing."""
     root = existing_root(config.root, config.source)
     splits, findings = read_splits(root, SPLITS)
+    findings = (*findings, *unlisted(files_below(root), splits))
     classes = read_classes(root / "classes.csv")
     return Layout("camvid", root, splits, classes, "the published lists", findings=findings)

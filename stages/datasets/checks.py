@@ -20,6 +20,8 @@ from stages.datasets.near_duplicates import DRAFT_SIZE, image_bits, near_duplica
 from stages.datasets.pixels import TOO_LARGE, UNREADABLE, why_unreadable
 
 LABEL_MODES = ("L", "P")
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes of more than 8 bits: their way to RGB cuts off every value above 255."""
 READERS = min(8, os.cpu_count() or 1)
 TURNED = 5
 """EXIF orientations from here on exchange rows and columns."""
@@ -107,7 +109,8 @@ def read_pair(layout: Layout, pair: Pair) -> Read:
     image_bytes = size_hw = labels_HW = label_bytes = None
     try:
         image_bytes = read_bytes(layout.root, pair.image, f"label {pair.label} has no image")
-        size_hw, read.bits = measured(image_bytes, pair.image)
+        size_hw, read.bits, warnings = measured(image_bytes, pair.image)
+        read.findings += warnings
     except Fault as fault:
         read.findings.append(fault.finding)
     try:
@@ -118,7 +121,7 @@ def read_pair(layout: Layout, pair: Pair) -> Read:
             read.findings += label_faults(labels_HW, read.counts, size_hw, pair.label, layout)
     except Fault as fault:
         read.findings.append(fault.finding)
-    if image_bytes and size_hw and not read.findings:
+    if image_bytes and size_hw and all(finding.level is Level.WARNING for finding in read.findings):
         label_sha256 = sha256(label_bytes) if label_bytes else None
         read.sample = Sample(pair.image, pair.label, sha256(image_bytes), label_sha256, *size_hw)
     return read
@@ -153,17 +156,29 @@ def read_bytes(root: Path, file: str, meaning: str) -> bytes:
         raise Fault(Kind.UNREADABLE, file, f"cannot be read: {error.strerror}") from error
 
 
-def measured(content: bytes, file: str) -> tuple[tuple[int, int], np.ndarray]:
-    """Height and width of an image as it stands upright, after decoding all of it; and its perceptual hash."""
+def measured(content: bytes, file: str) -> tuple[tuple[int, int], np.ndarray, list[Finding]]:
+    """Height and width of an image as it stands upright, after decoding all of it; its perceptual hash; warnings."""
     try:
         with Image.open(BytesIO(content)) as image:
+            # Before the orientation: to find that of a PNG, Pillow reads all of it.
+            warnings = list(depth_warnings(image, file))
             upright = image.getexif().get(0x0112, 1) < TURNED
             width, height = image.size
             # JPEG alone obeys: decoding at down to an eighth of the size finds damage as well, and faster.
             image.draft("RGB", DRAFT_SIZE)
-            return ((height, width) if upright else (width, height)), image_bits(image)
+            return ((height, width) if upright else (width, height)), image_bits(image), warnings
     except (*UNREADABLE, *TOO_LARGE) as error:
         raise unreadable(file, error) from error
+
+
+def depth_warnings(image: Image.Image, file: str) -> Iterator[Finding]:
+    """What becomes of more than 8 bits a channel in an opened, unread picture; Fault where the picture is lost."""
+    if image.mode in DEEP_MODES:
+        text = f"a picture of mode {image.mode}: its values above 255 would all become white; save it as 8-bit RGB"
+        raise Fault(Kind.IMAGE_FORMAT, file, text)
+    if any(";16" in str(tile) for tile in getattr(image, "tile", ())):
+        text = "16 bits a channel, of which the upper 8 are read: save it as 8-bit RGB if its values are small"
+        yield Finding(Kind.IMAGE_FORMAT, file, text, Level.WARNING)
 
 
 def decoded_label(content: bytes, file: str, classes: Sequence[ClassRow]) -> np.ndarray:

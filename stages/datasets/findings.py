@@ -31,10 +31,14 @@ class Kind(StrEnum):
     SIZE_MISMATCH = "size mismatch"
     UNKNOWN_ID = "unknown id"
     LABEL_FORMAT = "label format"
+    IMAGE_FORMAT = "image format"
+    """More than 8 bits a channel."""
     LISTED_TWICE = "listed twice"
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near-duplicate"
     ABSENT_CLASS = "absent class"
+    UNUSED = "unused"
+    """A file among the images or labels that nothing reads."""
 
 
 @dataclass(frozen=True)

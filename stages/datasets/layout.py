@@ -11,6 +11,8 @@ from stages.datasets.findings import Finding, Kind
 
 SPLITS = ("train", "val", "test")
 IGNORE = 255
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+LABEL_SUFFIX = ".png"
 CLASS_COLUMNS = ("id", "name", "r", "g", "b", "ignore")
 
 
@@ -68,10 +70,17 @@ def files_below(root: Path) -> dict[str, str]:
     """
     found = {path.name: str(path) for path in root.iterdir() if path.suffix in {".csv", ".txt"}}
     for top in ("images", "labels"):
-        for folder, _, names in os.walk(root / top, followlinks=True):
+        for folder, below, names in os.walk(root / top, followlinks=True):
+            below[:] = (name for name in below if not leads_back(folder, name))
             relative = Path(folder).relative_to(root).as_posix()
             found.update((f"{relative}/{name}", f"{folder}{os.sep}{name}") for name in names)
     return found
+
+
+def leads_back(folder: str, name: str) -> bool:
+    """Whether an entry of a folder is a link to a folder that it lies in: what is there is listed already."""
+    path = os.path.join(folder, name)
+    return os.path.islink(path) and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path))
 
 
 def read_split(root: Path, name: str) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:

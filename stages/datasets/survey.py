@@ -28,6 +28,7 @@ class Survey:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong, faults and warnings."""
         return self.checked.findings
 
     def sizes(self) -> dict[str, int]:

@@ -108,10 +108,11 @@ def entry_of(net: str) -> Entry:
     return CATALOGUE[net]
 
 
-def modules_of(net: str, args: Mapping[str, Any]) -> tuple[str, ...]:
+def modules_of(net: str, args: Mapping[str, Any], where: str = "") -> tuple[str, ...]:
     """Dotted modules that build the network.
 
     NetworkError for an unknown name; for a network of the catalogue also for an argument that it does not take.
+    `where` is the place of the network in a recipe, e.g. `distill.student`: the error tells how to clear its arguments.
     """
     if is_foreign(net):
         outside = foreign(net)
@@ -119,10 +120,16 @@ def modules_of(net: str, args: Mapping[str, Any]) -> tuple[str, ...]:
     entry = entry_of(net)
     for name, value in args.items():
         if name not in entry.accepts:
-            raise NetworkError(f"{net} takes no argument {name!r}; it takes {', '.join(entry.accepts)}")
+            known = ", ".join(entry.accepts) or "none"
+            raise NetworkError(f"{net} takes no argument {name!r}; it takes {known}{cleared(where)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise NetworkError(f"{net}: argument {name} is {value!r}; give a number")
     return (entry.module,)
+
+
+def cleared(where: str) -> str:
+    """How to take away the arguments that a recipe gives to the network that it had."""
+    return f"; if it was set for another network: --set '{where}.args={{}}'" if where else ""
 
 
 def choice(net: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Wrapped(nn.Module):
 
     @aux_head.setter
     def aux_head(self, nothing: None) -> None:
+        """Only None can be set: it drops the classifier from what ships."""
         for name in AUX_NAMES:
             if isinstance(getattr(self.model, name, None), nn.Module):
                 setattr(self.model, name, nothing)
@@ -96,4 +97,7 @@ def check_args(name: str, builder: Callable[..., Any], args: Mapping[str, Any], 
         if argument in fixed:
             raise NetworkError(f"{name}: args.{argument} is not the recipe's to give: {fixed[argument]}")
         if argument not in known:
-            raise NetworkError(f"{name} takes no argument {argument!r}: {nearest(argument, known or ['none'])}")
+            raise NetworkError(
+                f"{name} takes no argument {argument!r}: {nearest(argument, known or ['none'])}; "
+                "if it was set for another network, args = {} takes it away"
+            )

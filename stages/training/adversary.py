@@ -23,6 +23,7 @@ class Critics(nn.Module):
         self.lrs = {name: terms.bound[name].critic_lr for name in self.critics}
 
     def forward(self, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum to be minimised, float32 scalar, and each critic's own loss by name."""
         losses = {name: critic(*pairs[name]) for name, critic in self.critics.items()}
         total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
         return total, {f"{name}_critic": loss for name, loss in losses.items()}

@@ -39,6 +39,14 @@ def has_native_bf16(device: str) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def require_device(device: str) -> None:
+    """TrainingError where torch cannot open the device (`cpu` or `cuda`)."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("torch sees no GPU: run with --device cpu, or see python -m pipeline doctor")
+
+
 def start_fabric(precision: str, device: str, seed: int, compile: bool = False) -> Fabric:
     """A Fabric on one device, its generators seeded; TF32 off so that fp32 means fp32.
 
@@ -49,8 +57,7 @@ def start_fabric(precision: str, device: str, seed: int, compile: bool = False) 
 
     # Fabric announces its precision on stderr; the stage's own log says it.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("torch sees no GPU: run with --device cpu, or see python -m pipeline doctor")
+    require_device(device)
     resolved = resolve_precision(precision, device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

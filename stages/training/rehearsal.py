@@ -6,7 +6,7 @@ from pipeline.errors import RecipeError
 from pipeline.nearest import nearest
 from stages.nets.catalogue import build_unfilled
 from stages.nets.config import NetConfig
-from stages.nets.foreign import is_foreign
+from stages.nets.foreign import foreign, is_foreign
 from stages.nets.keys import own_modules
 
 CLASSES = 2
@@ -16,10 +16,9 @@ CLASSES = 2
 def check_taps(owner: str, config: NetConfig, taps: Iterable[tuple[str, str]]) -> None:
     """RecipeError for a tap that a network lacks, with the nearest; `taps` are pairs (where the recipe says it, tap).
 
-    The network is built without values. One from outside the catalogue is found out when its stage starts: that
-    takes its author's code.
+    The network is built without values. A user's own is found out when its stage starts: that takes its author's code.
     """
-    if is_foreign(config.net):
+    if is_foreign(config.net) and foreign(config.net).code:
         return
     net = build_unfilled(config.net, CLASSES, config.args)
     known = [*net.tap_channels, *config.taps, "aux"]  # type: ignore[misc]
@@ -28,5 +27,5 @@ def check_taps(owner: str, config: NetConfig, taps: Iterable[tuple[str, str]]) -
         if tap not in known and tap not in paths:
             raise RecipeError(
                 f"{where}: the {owner}, {config.net}, has no tap {tap!r}: {nearest(tap, known)} "
-                "The path of one of its modules will do as well"
+                "(or the path of one of its modules)"
             )

@@ -101,6 +101,31 @@ def environment(**cpu: Any) -> dict[str, Any]:
     }
 
 
+def energy(sensor: str | None, why: str | None) -> dict[str, Any]:
+    covers, idle_w = ("the module", 7.25) if sensor else (None, None)
+    return {"sensor": sensor, "covers": covers, "idle_w": idle_w, "why": why}
+
+
+def heat(before: dict[str, float], after: dict[str, float], warnings: list[str]) -> dict[str, Any]:
+    found = {"throttling": [], "slowdowns": {}}
+    return {
+        "before": {"temperatures_c": before, **found},
+        "after": {"temperatures_c": after, **found},
+        "warnings": warnings,
+    }
+
+
+JETSON = {
+    "l4t": "36.3.0",
+    "jetpack": "6.0+b106",
+    "power_mode": {"name": "MAXN", "number": 0},
+    "clocks": {},
+    "clocks_locked": None,
+    "clocks_why": "jetson_clocks wants root",
+    "gpu_clock": {"min_mhz": 306.0, "max_mhz": 1300.5, "now_mhz": 306.0},
+}
+
+
 def png() -> str:
     content = io.BytesIO()
     Image.new("RGB", (8, 4), (10, 120, 40)).save(content, "PNG")
@@ -157,13 +182,28 @@ BENCH: Report = {
             parity_file("student.fp16.labels.onnx", "labels agree on 0.9 of the pixels, at least 0.995 must"),
         ],
     },
-    "environment": environment(),
+    "environment": {**environment(), "energy": energy(None, "no sensor"), "heat": heat({}, {}, [])},
     "engines": [],
     "pictures": pictures(),
     "roofline": {
-        "peaks": {"float32": {"gflops": 80.0}},
+        "device": "cpu",
+        "threads": 2,
+        "peaks": {"float32": {"gflops": 80.0, "by": "torch mm", "side": 1024, "calls": 9}},
         "copy_gb_s": 11.5,
-        "models": [{"name": "student torch", "share": 0.31, "bound": "memory"}],
+        "models": [
+            {
+                "name": "student torch",
+                "dtype": "float32",
+                "share": 0.31,
+                "bound": "memory",
+                "compute_share": 0.2,
+                "attainable_ms": 3.72,
+                "p50_ms": 12.0,
+                "attainable_gflops": 4.3,
+                "attained_gflops": 1.33,
+                "flops_per_byte": 6.5,
+            }
+        ],
     },
     "provenance": {
         "artifacts": {"teacher": {"key": SHA["d"], "digest": SHA["e"]}},
@@ -175,7 +215,12 @@ BOARD: Report = {
     "schema_version": 1,
     "kind": "board",
     "bundle": {"manifest_sha256": SHA["a"], "network": {"net": "pspnet_resnet18", "args": {"width": 0.5}}},
-    "environment": environment(model="ARM", board="NVIDIA Jetson AGX Orin"),
+    "environment": {
+        **environment(model="ARM", board="NVIDIA Jetson AGX Orin"),
+        "jetson": JETSON,
+        "energy": energy("INA3221 VDD_IN", None),
+        "heat": heat({"gpu-thermal": 45.0}, {"gpu-thermal": 63.0}, ["slowed down 2 times meanwhile: over-current"]),
+    },
     "latency": {
         "settings": {"batch": 1, "threads": None, "repeats": 3},
         "rows": [

@@ -65,6 +65,49 @@ def test_layers_are_named_and_add_up() -> None:
     )
 
 
+def test_traffic_of_each_layer_by_hand() -> None:
+    """6 x 10 pixels give 3 x 5 cells; the linear layer reads a mean over the 6 x 10 cells of `up`."""
+    cost = count(small(), (6, 10)).to_json()
+    layers = {layer["name"]: (layer["weight_elements"], layer["activation_elements"]) for layer in cost["layers"]}
+    assert layers["conv"] == (3 * 8 * 9 + 8, 3 * 60 + 8 * 15)
+    assert layers["grouped"] == (8 * 2 * 9, 8 * 15 + 8 * 15)
+    assert layers["up"] == (8 * 4 * 4, 8 * 15 + 4 * 60)
+    assert layers["linear"] == (4 * 5 + 5, 4 + 5)
+    assert layers["aux_head.2"] == (8 * 2 + 2, 8 + 2)
+
+
+class Branches(nn.Module):
+    """Two convolutions of one picture, the second halved in place, then their sum: at most picture and both at once."""
+
+    aux_head = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 2, 1), nn.Conv2d(3, 2, 1)
+
+    def forward(self, images_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
+        one = self.one(images_NCHW)
+        two = self.two(images_NCHW).mul_(0.5)
+        return {"logits": one.add_(two.view_as(one))}
+
+
+def test_activations_held_at_once_by_hand() -> None:
+    """4 x 6 pixels in float32: 3 channels of the picture, 2 + 2 of the branches; weights and views are nothing more."""
+    with torch.device("meta"):
+        meta = Branches()
+    for net in (Branches(), meta):
+        assert count(net, (4, 6)).activation_peak_bytes == (3 + 2 + 2) * 24 * 4
+
+
+def test_what_is_forgotten_is_not_held() -> None:
+    """A chain 3 -> 2 -> 2 -> 2 with the picture held by the caller: 3 + 2 + 2 channels, whatever its length."""
+    with torch.device("meta"):
+        convolutions = [nn.Conv2d(3 if i == 0 else 2, 2, 1) for i in range(5)]
+        net = nn.Sequential(*convolutions)
+    net.aux_head = None
+    assert count(net, (4, 6)).activation_peak_bytes == (3 + 2 + 2) * 24 * 4
+
+
 def test_without_auxiliary_head_both_conventions_agree() -> None:
     net = small()
     net.aux_head = None

@@ -3,7 +3,7 @@
 import json
 import os
 
-from bench.environment import describe, memory_gib, parse_gpus
+from bench.environment import describe, memory_gib, parse_gpus, parse_toolkit
 from pipeline.facts import facts as machine_facts
 
 
@@ -14,7 +14,10 @@ def test_memory() -> None:
 
 def test_gpus_of_nvidia_smi() -> None:
     """Values that a GPU does not tell are None."""
-    answer = "Tesla T4, 550.54, 15360, 300, 1590, 41\nOrin, N/A, [N/A], [N/A], [N/A], [N/A]\n"
+    answer = (
+        "Tesla T4, 550.54, 15360, 300, 1590, 405, 70.00, 41\n"
+        "Orin (nvgpu), 540.3.0, [N/A], [N/A], [N/A], [N/A], [N/A], [N/A]\n"
+    )
     first, second = parse_gpus(answer)
     assert first == {
         "name": "Tesla T4",
@@ -22,9 +25,18 @@ def test_gpus_of_nvidia_smi() -> None:
         "memory_mib": 15360,
         "clock_mhz": 300,
         "max_clock_mhz": 1590,
+        "memory_clock_mhz": 405,
+        "power_limit_w": 70.0,
         "temperature_c": 41,
     }
-    assert (second["name"], second["memory_mib"]) == ("Orin", None)
+    assert (second["name"], second["memory_mib"]) == ("Orin (nvgpu)", None)
+    assert parse_gpus("No devices were found\n") == []
+
+
+def test_toolkit() -> None:
+    told = '{"cuda": {"name": "CUDA SDK", "version": "12.6.11"}, "cuda_cudart": {"version": "12.6.68"}}'
+    assert parse_toolkit(told) == "12.6.11"
+    assert parse_toolkit("") is None and parse_toolkit("[]") is None
 
 
 def test_this_machine_is_plain_data() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bench import losses
-from bench.latency import Row, Schedule
 from bench.loss_steps import COMPOSED, DENSE, FLOOR, IDD, SIZES, TOKENS, Net, Size, Steps, dense_tokens, measured_terms
+from bench.timing import Row, Schedule
 from stages.losses.tokens import class_tokens
 from stages.nets.shapes import MapShape
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,19 +13,29 @@ import pytest
 from pydantic import ValidationError
 
 from bench import stage as bench
-from bench.candidates import TEACHER_ONNX, export_teacher
+from bench.candidates import TEACHER_ONNX, Bench, entries, export_teacher, openvino_entries
+from bench.collect import measure_roofline
 from bench.report.overlays import overlays
 from export import onnx
+from export.deploy.engine_file import description_of
 from export.deployed import Deployed
 from export.runtimes.onnx_runtime import OnnxRuntime
+from export.runtimes.protocol import GpuTimes
 from export.runtimes.torch_runtime import TorchRuntime
 from pipeline.facts import facts
+from pipeline.identity.keys import config_identity
+from pipeline.identity.statcache import StatCache
 from pipeline.stage import Context, Outputs
 from stages import data, distill, teacher
 from stages.nets.config import NetConfig
 from stages.nets.saved import load_net
+from stages.preprocess import Preprocess
 
-QUICK = bench.Config(baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3)
+RULE = Preprocess(32, 64)
+QUICK = bench.Config(
+    baseline=True, threads=1, warmup_s=0.05, min_s=0.1, max_s=1.0, repeats=3, roofline=False, peak_memory=False
+)
+WHOLE = QUICK.model_copy(update={"roofline": True, "peak_memory": True})
 BRIEF = {"iterations": 2, "batch": 2, "crop_px": (32, 64), "workers": 0, "evaluate": ("test",)}
 
 
@@ -80,7 +90,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def run(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Outputs, Path]:
     ctx = make_context(tmp_path_factory.mktemp("bench") / "first")
-    return bench.run(ctx, inputs, QUICK), ctx.work
+    return bench.run(ctx, inputs, WHOLE), ctx.work
 
 
 def read(folder: Path, name: str):
@@ -109,8 +119,10 @@ def test_every_candidate_has_a_row(run: tuple[Outputs, Path], inputs: dict[str, 
     assert {name: row["status"] for name, row in rows.items()} == {
         "teacher torch": "ok",
         "student torch": "ok",
+        "student torch pipeline": "ok",
         "teacher onnxruntime": "ok",
         "student.fp32.labels onnxruntime": "ok",
+        "student.fp32.labels onnxruntime pipeline": "ok",
         "student.fp32.logits onnxruntime": "ok",
         "student tensorrt": "skipped",
     }
@@ -133,6 +145,7 @@ def test_a_ratio_is_of_two_networks_or_of_two_runtimes(run: tuple[Outputs, Path]
         ("teacher torch", "teacher onnxruntime"),
         ("student torch", "student.fp32.labels onnxruntime"),
         ("student torch", "student.fp32.logits onnxruntime"),
+        ("student torch pipeline", "student.fp32.labels onnxruntime pipeline"),
         ("teacher onnxruntime", "student.fp32.labels onnxruntime"),
         ("teacher onnxruntime", "student.fp32.logits onnxruntime"),
     ]
@@ -228,13 +241,182 @@ def test_a_teacher_that_cannot_be_exported_is_a_failed_row(
     rows = {row["name"]: row for row in report["latency"]["rows"]}
     broken = rows.pop("teacher onnxruntime")
     assert (broken["status"], broken["why"]) == ("failed", "RuntimeError: no ONNX operator for this")
-    assert [row["status"] for row in rows.values()] == ["ok", "ok", "ok", "ok", "skipped"]
+    assert [row["status"] for row in rows.values()] == [*["ok"] * 6, "skipped"]
     named = {name for ratio in report["latency"]["ratios"] for name in (ratio["numerator"], ratio["denominator"])}
     assert named == set(rows) - {"student tensorrt"}
+
+
+def test_every_measured_row_has_its_share_and_its_memory(run: tuple[Outputs, Path]) -> None:
+    _, folder = run
+    report = read(folder, "report.json")
+    ok = [row for row in report["latency"]["rows"] if row["status"] == "ok"]
+    measured = [row for row in ok if row["quantity"] == "inference"]
+    found = report["roofline"]
+    assert [model["name"] for model in found["models"]] == [row["name"] for row in measured]
+    assert all(model["share"] > 0 and 0 <= model["compute_share"] <= 1 for model in found["models"])
+    assert found["threads"] == 1 and found["peaks"]["float32"]["gflops"] > 0
+    assert all(row["peak_mib"] > 0 for row in measured)
+    assert not any("peak_mib" in row for row in ok if row["quantity"] == "pipeline")
+    assert all(row["energy_j"] is None or row["energy_j"] > 0 for row in ok)
+    assert {"energy", "heat", "cuda", "jetson"} <= set(report["environment"])
+    assert "## Roofline" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_roofline_that_cannot_be_measured_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("bench.collect.measure_roof", refuse)
+    assert measure_roofline(make_context(tmp_path), {}, {}, {"cpu": {"threads": 1}}) is None
+    assert "roofline not measured: out of memory" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
+def test_what_was_made_before_roofline_and_memory_stays_current(tmp_path: Path) -> None:
+    def counted(config: bench.Config) -> dict[str, object]:
+        return config_identity(config, StatCache(tmp_path / "cache.json"), "bench")
+
+    assert not {"roofline", "peak_memory"} & set(counted(bench.Config()))
+    assert "roofline" in counted(bench.Config(roofline=False))
+
+
+def test_a_pipeline_goes_from_a_picture_s_file_and_loads_nothing_of_its_own(run: tuple[Outputs, Path]) -> None:
+    _, folder = run
+    rows = {row["name"]: row for row in read(folder, "report.json")["latency"]["rows"]}
+    for name in ("student torch", "student.fp32.labels onnxruntime"):
+        alone, whole = rows[name], rows[f"{name} pipeline"]
+        assert (alone["quantity"], whole["quantity"]) == ("inference", "pipeline")
+        assert alone["load_ms"] > 0 and whole["load_ms"] is None
+        assert whole["statistics"]["min_ms"] > alone["statistics"]["min_ms"]
+
+
+def test_further_batches_and_sizes_are_tables_of_their_own(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """The exported files are fixed to one image of 32 x 64; torch takes any."""
+    ctx = make_context(tmp_path)
+    bench.run(ctx, inputs, QUICK.model_copy(update={"batches": (1, 2), "sizes": ((32, 64), (64, 64))}))
+    report = read(ctx.work, "report.json")
+    tables = {(table["batch"], *table["size_px"]): table for table in report["latency"]["more"]}
+    assert set(tables) == {(1, 64, 64), (2, 32, 64), (2, 64, 64)}
+    rows = {row["name"]: row for row in tables[2, 32, 64]["rows"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "teacher torch": "ok",
+        "student torch": "ok",
+        "teacher onnxruntime": "skipped",
+        "student.fp32.labels onnxruntime": "skipped",
+        "student.fp32.logits onnxruntime": "skipped",
+        "student tensorrt": "skipped",
+    }
+    assert rows["student.fp32.labels onnxruntime"]["why"].startswith("made for 1 x 32 x 64 x 3")
+    assert all(row["miou"] is None for row in rows.values())
+    schema = json.loads(files("bench.report").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
+    assert "Batch 2 at 64x64" in (ctx.work / "report.md").read_text(encoding="utf-8")
+    assert "batch 2 at 64x64" in (ctx.work / "report.html").read_text(encoding="utf-8")
+
+
+def test_openvino_has_every_exported_file(inputs: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    ctx = make_context(tmp_path)
+    bench.run(ctx, inputs, QUICK.model_copy(update={"runtimes": ("openvino",)}))
+    rows = {row["name"]: row for row in read(ctx.work, "report.json")["latency"]["rows"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "student.fp32.labels openvino": "ok",
+        "student.fp32.labels openvino pipeline": "ok",
+        "student.fp32.logits openvino": "ok",
+        "student tensorrt": "skipped",
+    }
+    # The file was scored in onnxruntime.
+    assert rows["student.fp32.labels openvino"]["miou"] is None
+
+
+def test_without_openvino_there_is_a_row_that_says_how_to_get_it() -> None:
+    made = Bench(np.zeros((1, 2, 2, 3), np.uint8), "cpu", 1, ExitStack(), {"openvino": None}, None, RULE)
+    (row,) = openvino_entries(Path("nowhere"), made)
+    assert row.why == "openvino is not installed: pip install openvino"
+
+
+class FakeEngine:
+    """Stands for a GPU: 2 ms of compute, 1.9 ms of queueing, copies of 1.5 ms each."""
+
+    name = "TensorRT on nothing"
+
+    def __init__(self, plan: Path, batch: int) -> None:
+        assert (plan.name, batch) == ("student.fp16.labels.plan", 1)
+
+    def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
+        return self.timed(images_NHWC)[0]
+
+    def timed(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, GpuTimes]:
+        return np.zeros(images_NHWC.shape[:3], np.uint8), GpuTimes(2.0, 1.9, 1.5, 1.5)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def engine_folder(folder: Path) -> Path:
+    """An artifact of export.tensorrt with one engine that is none."""
+    folder.mkdir()
+    plan = folder / "student.fp16.labels.plan"
+    plan.write_bytes(b"engine")
+    described = {
+        "sha256": "a" * 64,
+        "onnx": {"file": "student.fp16.labels.onnx"},
+        "tensorrt": "10.3.0",
+        "gpu": {"name": "Orin"},
+        "input": {"name": "images", "dtype": "uint8", "shape": [-1, 32, 64, 3]},
+        "output": {"name": "labels", "dtype": "uint8", "shape": [-1, 32, 64]},
+    }
+    description_of(plan).write_text(json.dumps(described), encoding="utf-8")
+    return folder
+
+
+def test_an_engine_is_measured_where_there_is_a_gpu(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.candidates.TensorRTRuntime", FakeEngine)
+    monkeypatch.setattr("bench.candidates.lacks_tensorrt", lambda facts: None)
+    ctx = make_context(tmp_path / "bench")
+    built = {**inputs, "export.tensorrt": engine_folder(tmp_path / "engines")}
+    bench.run(ctx, built, QUICK.model_copy(update={"runtimes": ()}))
+    report = read(ctx.work, "report.json")
+    alone, whole = report["latency"]["rows"]
+    assert (alone["name"], alone["status"], alone["output"]) == ("student.fp16.labels tensorrt", "ok", "labels")
+    assert (alone["compute_ms"]["p50_ms"], alone["to_device_ms"]["n"]) == (2.0, 100)
+    assert any("queueing takes 1.9 ms" in note for note in alone["warnings"])
+    assert any("copies take 3 ms" in note for note in alone["warnings"])
+    assert (whole["quantity"], whole["status"]) == ("pipeline", "ok")
+    schema = json.loads(files("bench.report").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
+
+
+def test_an_engine_is_skipped_with_the_reason_where_there_is_none(inputs: dict[str, Path], tmp_path: Path) -> None:
+    built = {**inputs, "export.tensorrt": engine_folder(tmp_path / "engines")}
+    facts_without = {"gpu": False, "tensorrt": None, "openvino": None}
+    made = Bench(np.zeros((1, 32, 64, 3), np.uint8), "cpu", 1, ExitStack(), facts_without, None, RULE)
+    (row,) = entries(built, (), False, made)
+    assert (row.name, row.candidate) == ("student.fp16.labels tensorrt", None)
+    assert row.why == "no NVIDIA GPU, build it on the target"
+
+
+@pytest.mark.slow
+def test_compiled_networks_are_rows_whose_load_is_the_compilation(inputs: dict[str, Path], tmp_path: Path) -> None:
+    ctx = make_context(tmp_path)
+    bench.run(ctx, inputs, QUICK.model_copy(update={"runtimes": ("torch",), "compiled": True}))
+    rows = {row["name"]: row for row in read(ctx.work, "report.json")["latency"]["rows"]}
+    compiled, eager = rows["student torch compiled"], rows["student torch"]
+    assert (compiled["status"], compiled["runtime"]) == ("ok", "torch-compiled")
+    assert compiled["load_ms"] > eager["load_ms"]
+    assert compiled["miou"] == eager["miou"]
 
 
 def test_torch_alone(inputs: dict[str, Path], tmp_path: Path) -> None:
     ctx = make_context(tmp_path)
     bench.run(ctx, inputs, QUICK.model_copy(update={"runtimes": ("torch",)}))
     rows = read(ctx.work, "report.json")["latency"]["rows"]
-    assert [row["name"] for row in rows] == ["teacher torch", "student torch", "student tensorrt"]
+    assert [row["name"] for row in rows] == [
+        "teacher torch",
+        "student torch",
+        "student torch pipeline",
+        "student tensorrt",
+    ]
+    assert read(ctx.work, "report.json")["roofline"] is None
+    assert not any("peak_mib" in row for row in rows)

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -347,12 +348,12 @@ def profiled(exported: Path, plan: Path) -> dict[str, Any]:
     profiler.report_layer_time("conv", 0.5)
     with TensorRTRuntime(plan) as runtime:
         layers = runtime.profile(images_NHWC, runs=2)
-        result, milliseconds = runtime.timed(images_NHWC)
+        result, times = runtime.timed(images_NHWC)
     runtime.close()
     return {
         "totals": profiler.totals,
         "layers": layers,
-        "compute ms": milliseconds,
+        "times": asdict(times),
         "equal": bool((result == labels_NHW).all()),
         "calls": [call for call in trt.calls if "profiler" in call or "Context" in call],
     }

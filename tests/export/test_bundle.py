@@ -101,6 +101,26 @@ def test_the_board_scores_what_the_gate_scored(bundle: Path, data_folder: Path) 
     assert len(json.loads((bundle / "accuracy.json").read_text())) == 2
 
 
+def test_pixels_that_are_no_class_and_pictures_in_subfolders_are_told(
+    bundle: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    images, labels = (Path(shutil.copytree(data_folder / top / "test", tmp_path / top)) for top in ("images", "labels"))
+    (images / "more").mkdir()
+    first, *others = sorted(labels.iterdir())
+    for path in others:
+        (images / path.name).rename(images / "more" / path.name)
+    with Image.open(first) as label:
+        ids_HW = np.array(label)
+    ids_HW[0, :7], ids_HW[1, :5] = 200, 255
+    Image.fromarray(ids_HW).save(first)
+    done = run(bundle, "evaluate.py", images, labels, "--form", "fp32")
+    found = last_line(done)
+    assert found["unscored_pixels_by_id"] == {"200": 7, "255": 5} and found["images"] == 1
+    assert "% of the pixels are not scored, their ids stand for no class of the network: 200 (7 pixels)" in done.stderr
+    assert f"warning: {len(others)} pictures in subfolders of" in done.stderr
+    assert_one_line(run(bundle, "evaluate.py", tmp_path, labels), "holds no pictures", "in its subfolders: give one")
+
+
 def test_the_benchmark_says_which_accuracy_belongs_to_which_file(bundle: Path, data_folder: Path) -> None:
     run(bundle, "evaluate.py", data_folder / "images" / "test", data_folder / "labels" / "test", "--form", "fp32")
     out = bundle / "report.json"
@@ -112,6 +132,8 @@ def test_the_benchmark_says_which_accuracy_belongs_to_which_file(bundle: Path, d
     assert scored["status"] == "ok" and scored["accuracy"]["miou_images"] == 5
     assert "not measured" in rows["student.fp16.labels.onnx", "pipeline"]["accuracy"]
     assert report["engines"] == [] and report["latency"]["ratios"]
+    assert scored["peak_mib"] > 0 and rows["student.fp32.labels.onnx", "pipeline"]["peak_mib"] is None
+    assert set(report["environment"]) >= {"energy", "heat", "jetson", "cuda"}
 
 
 def test_the_preprocessing_is_the_same_file_and_gives_the_same_bytes(bundle: Path, data_folder: Path) -> None:

@@ -121,6 +121,7 @@ def test_parity_is_written_down(onnx_folder: Path) -> None:
     assert labels["violations"] == logits["violations"] == 0
     assert labels["max_abs_logit_error"] is None
     assert 0 < logits["max_abs_logit_error"] < 1e-3
+    assert 1 < logits["logit_span"] < 100
     assert 0 < logits["mean_abs_logit_error"] < logits["max_abs_logit_error"]
     scores = read_json(onnx_folder / "metrics.json")["test"]
     assert scores["torch"]["miou"] == labels["miou_torch"]

@@ -1,5 +1,6 @@
 """The comparisons, on arrays small enough to count by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from export.parity import (
     label_agreement,
     logit_errors,
     summary,
+    widened,
 )
 
 LIMITS = Limits(max_logit_error=1e-3, max_miou_change=0.01, max_violations=0)
@@ -33,14 +35,14 @@ def test_logit_errors_are_absolute_and_averaged() -> None:
 
     errors = logit_errors(torch_NCHW, exported_NCHW)
 
-    assert errors == LogitErrors(max_abs=0.5, sum_abs=1.0, values=4)
+    assert errors == LogitErrors(max_abs=0.5, sum_abs=1.0, values=4, span=5.0)
     assert errors.mean_abs == 0.25
 
 
 def test_sums_cover_both_parts_and_keep_a_nan() -> None:
-    both = LogitErrors(0.5, 1.0, 4) + LogitErrors(0.25, 3.0, 4)
+    both = LogitErrors(0.5, 1.0, 4, span=3.0) + LogitErrors(0.25, 3.0, 4, span=7.0)
 
-    assert both == LogitErrors(0.5, 4.0, 8)
+    assert both == LogitErrors(0.5, 4.0, 8, span=7.0)
     for first, second in ((0.5, math.nan), (math.nan, 0.5)):
         assert math.isnan((LogitErrors(first, 0, 1) + LogitErrors(second, 0, 1)).max_abs)
     assert LabelAgreement(4, 3, 1, 1) + LabelAgreement(6, 6, 0, 0) == LabelAgreement(10, 9, 1, 1)
@@ -55,6 +57,25 @@ def test_a_turned_label_is_a_violation_unless_the_two_best_logits_nearly_tie() -
 
     assert agreement == LabelAgreement(pixels=4, agreeing=2, near_ties=2, violations=1)
     assert agreement.share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("span", "limit"), [(0.0, 1e-3), (60.0, 1e-3), (100.0, 1e-3), (5000.0, 0.05), (math.inf, 1e-3), (math.nan, 1e-3)]
+)
+def test_limits_grow_with_logits_that_no_trained_network_has(span: float, limit: float) -> None:
+    assert widened(1e-3, span) == pytest.approx(limit)
+    for error, kept in ((0.99 * limit, True), (1.01 * limit, False)):
+        off = dataclasses.replace(comparison(), errors=LogitErrors(error, 4.0, 8, span))
+        assert (faults(off, LIMITS) == []) is kept
+
+
+def test_a_near_tie_is_wider_where_logits_are_huge() -> None:
+    # Margins 0.04 and 0.06 beside a span of 5000, whose near ties reach 0.05.
+    torch_NCHW = np.array([[[[0.04, 0.06]], [[0.0, 0.0]], [[-4000.0, -4999.94]]]], dtype=np.float32)
+
+    agreement = label_agreement(torch_NCHW, np.ones((1, 1, 2), np.uint8))
+
+    assert (agreement.near_ties, agreement.violations) == (1, 1)
 
 
 def test_what_keeps_the_limits_has_no_faults() -> None:

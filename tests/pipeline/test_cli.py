@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
+
+from pipeline.cli import VERBS, cli
 
 STAGES = ("data", "teacher", "position", "distill", "baseline", "export.onnx", "export.tensorrt", "bench")
 
@@ -260,3 +263,14 @@ def test_a_stop_publishes_nothing_half_and_the_next_run_goes_on(pipeline, finish
     assert not list(home.glob("store/teacher/*")) and not list(home.glob("work/*"))
     status = pipeline("status", home, "--json", teacher__iterations="400")
     assert {r["stage"]: r["state"] for r in json.loads(status.stdout)}["teacher"] == "interrupted"
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_the_list_of_commands_cuts_no_sentence(verb: str | None) -> None:
+    context = click.Context(cli, info_name="pipeline", terminal_width=80, max_content_width=80)
+    command = cli if verb is None else cli.get_command(context, verb)
+    assert command is not None
+    with click.Context(command, parent=context, info_name=verb, terminal_width=80) as inner:
+        listed = command.get_help(inner).partition("Commands:")[2]
+    assert "..." not in listed
+    assert all(line.startswith("  ") and line[2] != " " for line in listed.splitlines()[1:]), listed

@@ -16,15 +16,16 @@ CLASSES = "id,name,r,g,b,ignore\n0,road,1,2,3,0\n7,sky,9,9,9,0\n"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two training pairs in the layout of the `folder` source."""
+    """Two training pairs, one to tune and one to test on, in the layout of the `folder` source."""
     rng = np.random.default_rng(0)
     for top in ("images", "labels"):
         (tmp_path / top).mkdir()
-    for name in "ab":
+    for name in "abcd":
         Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).save(tmp_path / f"images/{name}.png")
         Image.fromarray(rng.choice(np.array([0, 7], np.uint8), (12, 16))).save(tmp_path / f"labels/{name}.png")
     (tmp_path / "classes.csv").write_text(CLASSES)
-    (tmp_path / "train.txt").write_text("images/a.png labels/a.png\nimages/b.png labels/b.png\n")
+    for split, names in (("train", "ab"), ("val", "c"), ("test", "d")):
+        (tmp_path / f"{split}.txt").write_text("".join(f"images/{n}.png labels/{n}.png\n" for n in names))
     return tmp_path
 
 

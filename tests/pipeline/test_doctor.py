@@ -38,7 +38,8 @@ def test_this_machine(pipeline, finished, call) -> None:
     assert rows["torch"]["found"] == metadata.version("torch")
     assert rows["onnxruntime CPU"]["level"] == "ok"
     assert rows["Python"]["found"] == ".".join(map(str, sys.version_info[:3]))
-    assert rows["artifacts"]["found"].startswith("7, ")
+    assert rows["artifacts"]["found"].startswith("7, ") and "not hashed" in rows["artifacts"]["found"]
+    assert rows["requirements"]["found"]
     assert "the artifacts of one run took" in rows["free disk"]["found"]
 
 
@@ -89,6 +90,18 @@ def test_a_file_system_without_locks_is_broken(call, tmp_path, monkeypatch) -> N
     assert code == 1
     assert rows["store's file system"]["level"] == "broken"
     assert "a lock does not keep others out" in rows["store's file system"]["found"]
+
+
+def test_a_clone_that_asks_for_more_than_was_installed(tmp_path) -> None:
+    pyproject = tmp_path / "pyproject.toml"
+    assert packages.asked_by(pyproject, ()).level is Level.OK
+    pyproject.write_text(
+        '[project]\ndependencies = ["torch>=2", "numpy >= 1"]\noptional-dependencies.s3 = ["s3fs>=2024"]\n'
+    )
+    installed = ["numpy>=1", "torch>=2", 's3fs>=2024; extra == "s3"']
+    assert packages.asked_by(pyproject, installed).level is Level.OK
+    found = packages.asked_by(pyproject, [*installed[1:], "numpy>=2"])
+    assert found.level is Level.WARNING and found.found.endswith("differ in numpy")
 
 
 def test_packages_too_old_or_missing() -> None:

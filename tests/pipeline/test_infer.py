@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from tests.pipeline.conftest import Done, Pipeline
@@ -21,6 +22,7 @@ def test_mistakes_are_one_line(pipeline: Pipeline, finished: tuple[Path, Done]) 
         (["--split", "test", "--as", "cityscapes"], "none of Cityscapes' 19 classes"),
         (["--split", "test", "--stage", "data"], "data holds no network"),
         ([], "give --split NAME or --images FOLDER"),
+        *([(["--split", "test", "--device", "cuda"], "torch sees no GPU")] if not torch.cuda.is_available() else []),
     ):
         done = pipeline("infer", finished[0], *words)
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr

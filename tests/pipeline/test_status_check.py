@@ -26,7 +26,7 @@ def test_all_current_is_exit_code_0(pipeline, finished, call) -> None:
 
 def test_one_line_for_each_stage_that_is_not(pipeline, finished, call) -> None:
     words = pipeline.words("status", finished[0], "--check", bench__repeats="4")
-    assert call(*words)[:2] == (1, "bench is stale: config.repeats: 5 -> 4\n")
+    assert call(*words)[:2] == (1, "bench is stale: config.repeats: 20 -> 4\n")
     code, out, _ = call(*words, "--json")
     assert code == 1
     assert {row["stage"]: row["state"] for row in json.loads(out)}["bench"] == "stale"

@@ -8,12 +8,20 @@ from typing import Any
 from bench.report.html.charts import SHAPES, Mark, Samples, bars, scatter, violins
 from bench.report.html.markup import details, figure, legend, paragraph, section, table
 from bench.report.html.svg import element
-from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
+from bench.report.machine_words import (
+    PEAK_HEADER,
+    ROOFLINE_HEADER,
+    extra_table,
+    extra_words,
+    peak_rows,
+    roofline_rows,
+    roofline_words,
+)
+from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row, more_title
 from bench.report.points import Point, Report, by_machine, dots, frontier, points
 from bench.report.words import ROLES, giga, mega, network, number, of, percent, size
 
 LAYERS_SHOWN = 12
-BOUND = {"memory": "by memory bandwidth", "compute": "by arithmetic"}
 
 
 def tiles(report: Report) -> str:
@@ -157,7 +165,8 @@ def latency(report: Report) -> str:
     chart = partial(violins, rows, "Latency distributions")
     said = (
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']}, from uint8 "
-        f"pictures to logits or labels, both in host memory. Candidates took turns in {settings['repeats']} rounds."
+        f"pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's file to "
+        f"labels of its size. Candidates took turns in {settings['repeats']} rounds."
     )
     caption = (
         "Density of the raw samples around each row's own median; the dark line spans the 5th to the 95th percentile. "
@@ -169,17 +178,19 @@ def latency(report: Report) -> str:
         paragraph(said),
         figure(chart, caption) if rows else "",
         table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
-        extra_table(measured),
+        energy_and_memory(report),
         ratios(report),
+        *(
+            table(f"Latency, ms: {more_title(one).lower()}", LATENCY_HEADER, [latency_row(r) for r in one["rows"]], 3)
+            for one in report["latency"].get("more", [])
+        ),
     )
 
 
-def extra_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def energy_and_memory(report: Report) -> str:
     """Energy and peak memory of the rows that have them; nothing where none has."""
-    found = [row for row in rows if row.get("energy_j") is not None or row.get("peak_mib") is not None]
-    cells = [[row["name"], number(row.get("energy_j")), number(row.get("peak_mib"))] for row in found]
-    header = ("candidate", "energy, J an inference", "peak memory, MiB")
-    return table("Energy and memory", header, cells) if found else ""
+    header, found = extra_table(report["latency"]["rows"])
+    return table("Energy and memory", header, found) + paragraph(extra_words(report)) if found else ""
 
 
 def ratios(report: Report) -> str:
@@ -214,7 +225,8 @@ def cost(report: Report) -> str:
     """Totals under both conventions and where the multiply-accumulates are."""
     said = (
         f"One image of {size(report)}. Paper: auxiliary head included, Conv2d only. Deployed: without it. Other MACs: "
-        "transposed convolutions and matrix products. FLOPs: two per MAC of any kind."
+        "transposed convolutions and matrix products. FLOPs: two per MAC of any kind. Activations: the most that is "
+        "held at once in float32, operators one after the other."
     )
     totals = table("Cost of the networks", COMPLEXITY_HEADER, complexity_rows(report), 2)
     return section("cost", "Cost", paragraph(said), totals, *(layers(report, role) for role in report["complexity"]))
@@ -257,15 +269,10 @@ def roofline(report: Report) -> str:
     found = report.get("roofline")
     if not found:
         return ""
-    peaks = [[dtype, number(peak["gflops"])] for dtype, peak in found["peaks"].items()]
-    rows = [[m["name"], BOUND.get(m["bound"], m["bound"]), f"{100 * m['share']:.1f}"] for m in found["models"]]
-    said = (
-        f"Measured here in the same run: large matrix products, and a large copy at {number(found['copy_gb_s'])} GB/s."
-    )
     return section(
         "roofline",
         "Roofline",
-        paragraph(said),
-        table("Peak of this machine", ("dtype", "GFLOP/s"), peaks),
-        table("Share of the attainable rate", ("candidate", "bound", "share, %"), rows, 2),
+        paragraph(roofline_words(found)),
+        table("Share of the attainable rate", ROOFLINE_HEADER, roofline_rows(found), 3),
+        table("Peaks of this machine", PEAK_HEADER, peak_rows(found), 2),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from bench.report.html import evidence, figures
 from bench.report.html.markup import details, items, section
 from bench.report.html.svg import element
+from bench.report.machine_words import heat_warnings
 from bench.report.points import Report, score_of, with_added
 from bench.report.reading import machine
 from bench.report.summary import summary
@@ -70,6 +71,7 @@ def caveats(report: Report) -> str:
     lines += [f"{row['file']}: withheld, {row['withheld']}" for row in report["parity"]["files"] if row.get("withheld")]
     lines += [f"{row['name']}: latency measured, accuracy of this file not measured" for row in rows if unscored(row)]
     lines += [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row.get("warnings")]
+    lines += [f"{machine(one)}: {warning}" for one in with_added(report) for warning in heat_warnings(one)]
     if not lines:
         return ""
     more = details(f"{len(lines) - SHOWN} more", items(lines[SHOWN:])) if len(lines) > SHOWN else ""

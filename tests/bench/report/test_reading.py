@@ -1,5 +1,6 @@
 """Reports are read, or refused in one line that says why."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,9 @@ def test_a_machine_is_its_board_or_its_cpu_with_its_gpus(report: dict[str, Any],
     report["environment"]["gpus"] = [{"name": "Tesla T4", "driver": "550"}]
     assert machine(report) == "Some CPU + Tesla T4"
     assert identity(report) != identity(board)
+
+
+def test_another_power_mode_is_another_machine(board: dict[str, Any]) -> None:
+    other = copy.deepcopy(board)
+    other["environment"]["jetson"]["power_mode"] = {"name": "15W", "number": 1}
+    assert identity(other) != identity(board)

@@ -44,7 +44,7 @@ def test_mistakes(call, shelf) -> None:
     assert code == 2 and "did you mean 'shipped'" in err
     assert call("tag", "--delete", "--home", shelf.home)[0] == 2
     code, _, err = call("tag", "none", "--home", shelf.home)
-    assert code == 2 and "no 'none' in tags" in err
+    assert code == 2 and "no tag 'none'" in err
 
 
 def test_a_tag_whose_artifact_is_gone(call, shelf) -> None:

@@ -55,9 +55,36 @@ def test_a_changed_setting(pipeline, finished) -> None:
     assert explained(pipeline, finished[0], "distill", distill__lr="0.02") == ["config.lr: 0.03 -> 0.02"]
 
 
+def test_what_follows_from_another_method_stands_below_it(pipeline, finished) -> None:
+    home = finished[0]
+    done = pipeline("explain", home, "distill", "--json", distill__method="skd")
+    changed = json.loads(done.stdout)["changes"]
+    assert [c["text"] for c in changed if not c["follows"]] == ["config.method: idd -> skd"]
+    following = [(c["component"], c["name"]) for c in changed if c["follows"]]
+    assert {("inputs", "position"), ("code", "stages.losses.inter_class")} <= set(following)
+    assert {component for component, _ in following} == {"choices", "code", "inputs"}
+    lines = pipeline("explain", home, "distill", distill__method="skd").stdout.splitlines()
+    assert lines[1:3] == ["  config.method: idd -> skd", "  because of it:"]
+    assert len(lines) == 3 + len(following) and all(line.startswith("    ") for line in lines[3:])
+    status = json.loads(pipeline("status", home, "--json", distill__method="skd").stdout)
+    assert [row["reasons"] for row in status if row["stage"] == "distill"] == [["config.method: idd -> skd"]]
+
+
+def test_edited_code_is_a_cause_beside_another_method(checkout) -> None:
+    pipeline, home = checkout
+    path = pipeline.root / "stages/losses/fit.py"
+    path.write_text(path.read_text() + "\nADDED = 1\n")
+    done = pipeline("explain", home, "distill", "--json", distill__method="skd")
+    changed = json.loads(done.stdout)["changes"]
+    assert [(c["component"], c["name"]) for c in changed if not c["follows"]] == [
+        ("config", "method"),
+        ("code", "stages.losses.fit"),
+    ]
+
+
 def test_a_changed_helper_two_imports_away_is_named_with_the_way_to_it(checkout) -> None:
     pipeline, home = checkout
-    edit(pipeline.root, "export/parity.py", "MARGIN = 1e-3", "MARGIN = 2e-3")
+    edit(pipeline.root, "export/parity.py", "\nMARGIN = 1e-3", "\nMARGIN = 2e-3")
     (line,) = explained(pipeline, home, "export.onnx")
     assert line.startswith("code.export.parity: ")
     assert "(export.onnx > " in line and line.endswith(" > export.parity)")

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import PipelineError, RemoteError, StoreError
 from pipeline.plan import State
 from pipeline.remote.transfer import How, pull, push
-from pipeline.remote.url import opened
+from pipeline.remote.url import Absent, opened
 from pipeline.store.locks import held, lock_path
 
 STAGES = ("data", "teacher", "position", "distill")
@@ -19,13 +19,13 @@ STAGES = ("data", "teacher", "position", "distill")
 
 def pushed(fabric, home: Path, remote: Path, *references: str, use: bool = False, dry: bool = False, **changes: str):
     """{reference's kind: row} of a push."""
-    with opened(str(remote), create=not dry) as there:
+    with opened(str(remote), Absent.LEAVE if dry else Absent.MAKE) as there:
         return list(push(fabric.planner(home, **changes), there, references, How(use, dry)))
 
 
 def pulled(fabric, home: Path, remote: Path, *references: str, use: bool = False, dry: bool = False, **changes: str):
     said: list[str] = []
-    with opened(str(remote), create=False) as there:
+    with opened(str(remote), Absent.REFUSE) as there:
         return list(pull(fabric.planner(home, **changes), there, references, How(use, dry), said.append)), said
 
 
@@ -73,10 +73,11 @@ def test_the_second_time_nothing_is_moved(fabric, stocked, remote, tmp_path) -> 
 
 def test_a_dry_run_moves_nothing(fabric, stocked, tmp_path) -> None:
     remote = tmp_path / "remote"
-    remote.mkdir()
     rows = pushed(fabric, stocked, remote, dry=True)
     assert kinds(rows, "would push") == list(STAGES) and rows[1].bytes > 3_000_000
-    assert not list(remote.iterdir())
+    assert {row.note for row in rows} == {"its folder would be made"} and not remote.exists()
+    remote.mkdir()
+    assert {row.note for row in pushed(fabric, stocked, remote, dry=True)} == {""} and not list(remote.iterdir())
     pushed(fabric, stocked, remote)
     rows, _ = pulled(fabric, tmp_path / "home", remote, dry=True)
     assert kinds(rows, "would pull") == list(STAGES) and rows[1].bytes > 3_000_000
@@ -193,7 +194,7 @@ def test_a_pull_waits_for_whoever_makes_the_same_artifact(fabric, stocked, remot
         began.set()
 
     def fetch() -> None:
-        with opened(str(remote), create=False) as there:
+        with opened(str(remote), Absent.REFUSE) as there:
             rows.extend(pull(fabric.planner(home), there, ["data"], How(), say))
 
     thread = threading.Thread(target=fetch)

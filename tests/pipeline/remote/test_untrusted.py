@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import RemoteError
 from pipeline.remote.transfer import How, pull
 from pipeline.remote.untrusted import checked_manifest, file_name
-from pipeline.remote.url import opened
+from pipeline.remote.url import Absent, opened
 from pipeline.store.manifest import digest_of, sealed
 
 KEY = "a" * 64
@@ -183,7 +183,7 @@ def tree(root: Path) -> set[str]:
 def test_a_hostile_store_writes_nothing(fabric, tmp_path, files) -> None:
     plant(tmp_path / "remote", manifest(files), manifest(files)["digest"])
     before = tree(tmp_path)
-    with opened(str(tmp_path / "remote"), create=False) as remote, pytest.raises(RemoteError) as caught:
+    with opened(str(tmp_path / "remote"), Absent.REFUSE) as remote, pytest.raises(RemoteError) as caught:
         list(pull(fabric.planner(tmp_path / "home"), remote, ["teacher@"], How(), print))
     assert "\n" not in str(caught.value)
     written = {name for name in tree(tmp_path) - before if not name.startswith(("home/locks/", "home/cache/"))}
@@ -194,7 +194,7 @@ def test_a_hostile_store_writes_nothing(fabric, tmp_path, files) -> None:
 
 def test_an_honest_artifact_of_the_same_making_is_taken(fabric, tmp_path) -> None:
     plant(tmp_path / "remote", manifest(), manifest()["digest"])
-    with opened(str(tmp_path / "remote"), create=False) as remote:
+    with opened(str(tmp_path / "remote"), Absent.REFUSE) as remote:
         (row,) = pull(fabric.planner(tmp_path / "home"), remote, ["teacher@"], How(), print)
     assert row.action == "pulled" and row.bytes == len(CONTENT)
 
@@ -202,7 +202,7 @@ def test_an_honest_artifact_of_the_same_making_is_taken(fabric, tmp_path) -> Non
 def test_a_manifest_or_a_pointer_without_end(fabric, tmp_path, monkeypatch) -> None:
     folder = plant(tmp_path / "remote", manifest(), manifest()["digest"])
     monkeypatch.setattr("pipeline.remote.store.LIMIT_BYTES", 100)
-    with opened(str(tmp_path / "remote"), create=False) as remote:
+    with opened(str(tmp_path / "remote"), Absent.REFUSE) as remote:
         with pytest.raises(RemoteError, match=r"refused: .* is larger than 100 bytes"):
             remote.offer("teacher", KEY, folder.name)
         (folder.parent / "current").write_text("0" * 2000)

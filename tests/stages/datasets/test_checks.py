@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from pipeline.errors import DataError
 from stages.datasets.checks import Checked, Read, check, read_pair
 from stages.datasets.findings import Finding, Kind, Level, stop_at_faults
 from stages.datasets.layout import ClassRow, Layout, Pair, read_classes, read_split
+from stages.preprocess import read_image
 
 PAIR = Pair("images/a.png", "labels/a.png")
 SPLITS = ("train", "val", "test")
@@ -75,6 +77,12 @@ FAULTS: list[tuple[Callable[[Path], object], Kind, str, str]] = [
         "labels/a.png",
         r"a label of mode RGB: it holds colours.*palette: #090909 = 7 sky",
     ),
+    (
+        lambda root: save(root, "images/a.png", np.full((12, 16), 700, np.uint16)),
+        Kind.IMAGE_FORMAT,
+        "images/a.png",
+        "a picture of mode I;16: its values above 255 would all become white",
+    ),
     (lambda root: truncate(root, "images/a.png"), Kind.UNREADABLE, "images/a.png", "cannot be read as a picture"),
     (lambda root: truncate(root, "labels/a.png"), Kind.UNREADABLE, "labels/a.png", "cannot be read as a picture"),
     (lambda root: (root / "images/a.png").write_text("x"), Kind.UNREADABLE, "images/a.png", "cannot be read"),
@@ -114,6 +122,14 @@ def test_a_truncated_jpeg_is_found(small: Path) -> None:
     truncate(small, "a.jpg")
     (finding,) = read_one(small, Pair("a.jpg", "a.png")).findings
     assert (finding.kind, finding.file) == (Kind.UNREADABLE, "a.jpg")
+
+
+def test_16_bits_a_channel_are_told(small: Path) -> None:
+    content = cv2.imencode(".png", np.full((12, 16, 3), 70 << 8, np.uint16))[1].tobytes()
+    (small / "images/a.png").write_bytes(content)
+    read = read_one(small)
+    assert [(f.kind, f.level) for f in read.findings] == [(Kind.IMAGE_FORMAT, Level.WARNING)]
+    assert read.sample and read_image(small / "images/a.png")[0, 0].tolist() == [70, 70, 70]
 
 
 def test_a_turned_photo_is_measured_upright(small: Path) -> None:

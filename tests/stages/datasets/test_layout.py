@@ -91,3 +91,11 @@ def test_files_below_lists_what_counts(small: Path) -> None:
     assert len(found) == 4 + 12 + 1
     assert found["images/deep/g.png"] == str(small / "images/deep/g.png")
     assert "notes.md" not in found
+
+
+def test_a_link_to_a_folder_around_it_is_not_followed(small: Path) -> None:
+    before = files_below(small)
+    (small / "images/again").symlink_to(small, target_is_directory=True)
+    (small / "images/elsewhere").symlink_to(small / "labels", target_is_directory=True)
+    added = files_below(small).keys() - before.keys()
+    assert added == {f"images/elsewhere/{name}.png" for name in "abcdef"}

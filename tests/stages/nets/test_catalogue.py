@@ -45,6 +45,11 @@ def test_an_unknown_argument_names_the_accepted_ones() -> None:
         modules_of("pspnet_resnet18", {"width": "half"})
 
 
+def test_arguments_of_another_network_are_cleared_by_one_setting() -> None:
+    with pytest.raises(NetworkError, match=r"it takes p, q; if .*: --set 'distill\.student\.args=\{\}'$"):
+        modules_of("espnet", {"width": 0.5}, "distill.student")
+
+
 @pytest.mark.parametrize(
     ("net_name", "args"),
     [("pspnet_resnet18", {"width": 0}), ("pspnet_mobilenet_v2", {"width": -1}), ("espnet", {"q": 0})],

@@ -107,6 +107,7 @@ def test_the_number_of_classes_reaches_the_parameter_that_takes_it(own_nets: Pat
         ("own_nets:broken", {}, r"cannot be built with .*: RuntimeError: no such file \(own_nets.py:\d+\)$"),
         ("own_nets:number", {}, "own_nets has no function 'number'"),
         ("torchvision:fcn_resnet50", {"aux_los": True}, "takes no argument 'aux_los': did you mean 'aux_loss'"),
+        ("torchvision:fcn_resnet50", {"width": 0.5}, "set for another network, args = {} takes it away"),
         ("torchvision:fcn_resnet50", {"weights": "DEFAULT"}, "args.weights is not the recipe's to give: name them in"),
         ("smp:Unet", {"encoder_name": "resnet"}, "no encoder_name 'resnet': did you mean 'resnet50'"),
         ("smp:Unet", {"encoder_name": "tu-resnet1"}, "no encoder_name 'tu-resnet1': did you mean 'tu-resnet"),

@@ -87,7 +87,10 @@ def test_the_whole_page(report: dict[str, Any], board: dict[str, Any]) -> None:
         "NVIDIA Jetson AGX Orin",
         "built on Orin with TensorRT 10.3.0",
         "accuracy mIoU 76.50 % on 50 images",
-        "by memory bandwidth",
+        "memory bandwidth",
+        "MAXN (0)",
+        "Energy is not readable: no sensor",
+        "slowed down 2 times meanwhile: over-current",
         "f" * 64,
     ):
         assert expected in words

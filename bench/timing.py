@@ -1,19 +1,28 @@
-"""Latency of several callables, measured in turns.
+"""Times of several callables, measured in turns. It travels: numpy alone, Python 3.10.
 
 Candidates that take turns within one run share the machine's clocks, heat and neighbours, so that their ratio
 can be told apart from drift. One after the other, whichever runs last on a warm board loses for no fault of
 its own.
 
 A run: every candidate is loaded, makes its first inference and warms up; then `repeats` rounds follow, in
-each of which every candidate runs alone for its share of the time. The order is reversed from round to round.
+each of which every candidate runs alone for its share of the time. The order is drawn anew for each round:
+`bench.ratio` says why chance is better than any fixed pattern. Many short turns are better than a few long ones, since
+the rounds are what an interval is made from.
 """
 
+from __future__ import annotations
+
+import gc
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+
+from pipeline.errors import PipelineError
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -21,9 +30,13 @@ P99_MIN_SAMPLES = 100
 WARMUP_WINDOWS = 6
 WARMUP_SPREAD = 0.05
 STEADY_CV = 0.025
+LEAST_ROUNDS = 6
+"""Rounds that even a slow candidate takes part in: with fewer no interval has a confidence of 95 %."""
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
+During = Callable[[str], AbstractContextManager[object]]
+"""Name of a candidate -> what is entered around each of its turns, such as a meter."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,12 @@ class Candidate:
 
     The callable returns once its result is in host memory: what a GPU has queued is then done.
     """
+    reload: Callable[[], None] | None = None
+    """Loads anew what the callable runs; None where that is impossible.
+
+    Where a model comes to lie in memory makes it some tenths of a percent faster or slower for as long as it stays
+    there. Loaded anew from round to round, that is one more thing that falls on a candidate by chance.
+    """
 
 
 @dataclass(frozen=True)
@@ -46,9 +65,9 @@ class Schedule:
     """Longest warm-up; it ends sooner when the spread settles."""
     min_s: float = 3.0
     max_s: float = 60.0
-    """Ends the measurement even where `min_samples` was not reached."""
+    """Ends the measurement even where `min_samples` was not reached, after `LEAST_ROUNDS` rounds at the soonest."""
     min_samples: int = 100
-    repeats: int = 5
+    repeats: int = 20
     """Rounds in which the candidates take turns, 3 or more."""
 
 
@@ -102,17 +121,17 @@ class Row:
         }
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """How many times slower `numerator` is than `denominator`, with its confidence interval."""
+def reason(error: Exception) -> str:
+    """An exception in one line: a message that was written for users as it is, any other behind its type's name."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    first_line = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first_line}"
 
-    numerator: str
-    denominator: str
-    ratio: float
-    low: float
-    high: float
-    confidence: float
-    rounds: int
+
+def failed(name: str, why: str) -> Row:
+    """Row of a candidate that could not even be prepared."""
+    return Row(name, status="failed", why=why)
 
 
 def skipped(name: str, why: str) -> Row:
@@ -157,22 +176,28 @@ def measure(
     schedule: Schedule,
     clock: Clock = time.perf_counter_ns,
     on_done: Callable[[str], None] = lambda step: None,
+    seed: int = 0,
+    during: During = nullcontext,
 ) -> list[Row]:
     """Measures every candidate; a row each, in the order given.
 
-    A candidate that raises becomes a row `failed` with the reason and takes no further part. `on_done(step)`
-    is called after each load, warm-up and turn: `steps(len(candidates), schedule)` times where nothing fails.
+    A candidate that raises becomes a row `failed` with the reason and takes no further part; one that has used up its
+    `max_s` sits out the rounds that are left. `on_done(step)` is called after each load, warm-up and turn, taken
+    or not: `steps(len(candidates), schedule)` times. `seed` draws the order of the turns. `during(name)` surrounds the
+    inferences of each turn.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
-    turns = [_Turn(candidate, clock) for candidate in candidates]
+    turns = [Turn(candidate, clock, during) for candidate in candidates]
     for turn in turns:
         turn.attempt(turn.load)
         on_done(f"{turn.row.name}: loaded")
     for turn in turns:
         turn.attempt(turn.warm_up, schedule)
         on_done(f"{turn.row.name}: warmed up")
+    rng = np.random.default_rng(seed)
     for number in range(schedule.repeats):
-        for turn in turns if number % 2 == 0 else reversed(turns):
+        for index in rng.permutation(len(turns)):
+            turn = turns[index]
             turn.attempt(turn.sample, schedule)
             on_done(f"{turn.row.name}: round {number + 1} of {schedule.repeats}")
     return [turn.row for turn in turns]
@@ -183,14 +208,18 @@ def steps(candidates: int, schedule: Schedule) -> int:
     return candidates * (2 + schedule.repeats)
 
 
-class _Turn:
+class Turn:
     """A candidate under measurement: its callable, and the row being filled."""
 
-    def __init__(self, candidate: Candidate, clock: Clock) -> None:
+    def __init__(self, candidate: Candidate, clock: Clock, during: During = nullcontext) -> None:
         self.candidate = candidate
         self.clock = clock
+        self.during = during
         self.row = Row(candidate.name)
         self.call: Call | None = None
+        self.spent_ns = 0
+        """In all turns, calls that are not counted included."""
+        self.turns = 0
 
     def attempt(self, step: Callable[..., None], *arguments: Schedule) -> None:
         """Runs one step; an exception ends this candidate alone."""
@@ -199,17 +228,18 @@ class _Turn:
         try:
             step(*arguments)
         except Exception as error:
-            first_line = (str(error).strip().splitlines() or ["no message"])[0]
-            self.row.status, self.row.why = "failed", f"{type(error).__name__}: {first_line}"
+            self.row.status, self.row.why = "failed", reason(error)
             self.call = None
 
     def load(self) -> None:
+        """Load the candidate and make its first inference."""
         start = self.clock()
         self.call = self.candidate.load()
         self.row.load_ms = (self.clock() - start) / NS_PER_MS
-        self.row.first_ms = self._once() / NS_PER_MS
+        self.row.first_ms = self.once() / NS_PER_MS
 
     def warm_up(self, schedule: Schedule) -> None:
+        """Run until the spread settles."""
         window_ns = schedule.warmup_s * NS_PER_S / WARMUP_WINDOWS
         medians: list[float] = []
         start = self.clock()
@@ -223,19 +253,40 @@ class _Turn:
     def sample(self, schedule: Schedule) -> None:
         """One round's share of samples.
 
-        The first call is not counted: it refills the caches that the candidate before has emptied.
+        The first call is not counted: it refills the caches that the candidate before has emptied. Where one call
+        takes longer than the turn may last, there is no other, and what a cache costs is nothing beside it.
         """
-        self._once()
-        start = self.clock()
-        samples = self._until(
-            schedule.min_s * NS_PER_S / schedule.repeats,
-            schedule.max_s * NS_PER_S / schedule.repeats,
-            -(-schedule.min_samples // schedule.repeats),
-        )
-        self.row.wall_ns += self.clock() - start
+        if self.spent_ns >= schedule.max_s * NS_PER_S and len(self.row.rounds_ns) >= LEAST_ROUNDS:
+            return
+        self.load_again(schedule)
+        longest_ns = schedule.max_s * NS_PER_S / schedule.repeats
+        with collector_at_rest(), self.during(self.row.name):
+            began = start = self.clock()
+            samples = [self.once()]
+            if samples[0] < longest_ns:
+                start = self.clock()
+                samples = self._until(
+                    schedule.min_s * NS_PER_S / schedule.repeats,
+                    longest_ns,
+                    -(-schedule.min_samples // schedule.repeats),
+                )
+            end = self.clock()
+        self.spent_ns += end - began
+        self.row.wall_ns += end - start
         self.row.rounds_ns.append(samples)
 
-    def _once(self) -> int:
+    def load_again(self, schedule: Schedule) -> None:
+        """Load anew where it is this turn's due: as often as loading takes no longer than `min_s` in all."""
+        assert self.row.load_ms is not None, "a candidate runs after it was loaded"
+        self.turns += 1
+        load_s = (self.row.load_ms + (self.row.first_ms or 0)) / 1000
+        every = max(1, math.ceil(load_s * schedule.repeats / schedule.min_s)) if schedule.min_s > 0 else math.inf
+        if self.candidate.reload is not None and self.turns > 1 and (self.turns - 1) % every == 0:
+            self.candidate.reload()
+            self.once()
+
+    def once(self) -> int:
+        """Nanoseconds of one inference."""
         assert self.call is not None, "a candidate runs after it was loaded"
         start = self.clock()
         self.call()
@@ -247,7 +298,7 @@ class _Turn:
         start = self.clock()
         elapsed = 0
         while elapsed < max_ns and (elapsed < min_ns or len(samples) < min_samples):
-            samples.append(self._once())
+            samples.append(self.once())
             elapsed = self.clock() - start
         return samples
 
@@ -258,49 +309,13 @@ def settled(medians: Sequence[float]) -> bool:
     return len(last) == 3 and max(last) - min(last) <= WARMUP_SPREAD * min(last)
 
 
-def paired_ratio(
-    numerator: Row, denominator: Row, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Ratio:
-    """How many times slower `numerator` is, from the rounds that both shared.
-
-    The ratio is the median over rounds of the ratio of the two medians of a round. The interval is a
-    two-level percentile bootstrap (rounds are drawn, then samples within a round), so that both the scatter
-    of single inferences and the drift between rounds widen it. Both rows must be `ok`.
-    """
-    pairs = list(zip(numerator.rounds_ns, denominator.rounds_ns, strict=True))
-    ratios = [float(np.median(above) / np.median(below)) for above, below in pairs]
-    rng = np.random.default_rng(seed)
-    estimates = np.median([_redrawn_round(pairs, resamples, rng) for _ in pairs], axis=0)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(estimates, (tail, 1 - tail))
-    return Ratio(
-        numerator=numerator.name,
-        denominator=denominator.name,
-        ratio=float(np.median(ratios)),
-        low=float(low),
-        high=float(high),
-        confidence=confidence,
-        rounds=len(pairs),
-    )
-
-
-def _redrawn_round(
-    pairs: Sequence[tuple[Sequence[int], Sequence[int]]], resamples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """`resamples` times the ratio of the two medians of a round, it and then its samples drawn at random."""
-    ratios = np.stack(
-        [_redrawn_medians(above, resamples, rng) / _redrawn_medians(below, resamples, rng) for above, below in pairs]
-    )
-    return ratios[rng.integers(len(pairs), size=resamples), np.arange(resamples)]
-
-
-def _redrawn_medians(samples: Sequence[int], resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Medians of bootstrap draws of `samples`, float64 of length `resamples`.
-
-    The median of n uniform draws follows Beta((n + 1) / 2, (n + 1) / 2), so that one beta variate picks the
-    order statistic that drawing n samples with replacement would give: exact for odd n, and never n x
-    resamples in memory.
-    """
-    ordered = np.sort(np.asarray(samples, dtype=np.float64))
-    middle = (len(ordered) + 1) / 2
-    return ordered[(rng.beta(middle, middle, size=resamples) * len(ordered)).astype(np.intp)]
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Python's garbage collector stands still: a collection amid a turn is no candidate's own."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,18 +1,17 @@
 """The measuring engine on a clock that the test turns by hand, and once on the real one."""
 
+import gc
 import statistics as reference
 import time
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
-from bench.latency import (
+from bench.ratio import paired_ratio
+from bench.timing import (
     Candidate,
-    Row,
     Schedule,
     measure,
-    paired_ratio,
     settled,
     skipped,
     statistics,
@@ -38,11 +37,6 @@ class HandClock:
 
 def taking(clock: HandClock, duration_ms: float) -> Callable[[], Callable[[], None]]:
     return lambda: lambda: clock.pass_ms(duration_ms)
-
-
-def row_of(*rounds_ms: list[float]) -> Row:
-    rounds_ns = [[round(sample * MS) for sample in samples] for samples in rounds_ms]
-    return Row("row", rounds_ns=rounds_ns, wall_ns=sum(map(sum, rounds_ns)))
 
 
 def test_percentiles_by_hand() -> None:
@@ -109,14 +103,49 @@ def test_throughput_is_images_over_wall_time_not_one_over_the_mean() -> None:
     assert figures["images_per_s"] == pytest.approx(2 * 1000 / 11, rel=0.01)
 
 
-def test_candidates_take_turns_in_reversed_order() -> None:
+def test_the_order_of_the_turns_is_drawn_for_each_round() -> None:
     clock = HandClock()
     seen: list[str] = []
-    schedule = Schedule(repeats=3)
-    candidates = [Candidate(name, taking(clock, 10)) for name in ("a", "b")]
+    schedule = Schedule(repeats=40)
+    candidates = [Candidate(name, taking(clock, 10)) for name in ("a", "b", "c")]
     measure(candidates, schedule, clock, on_done=seen.append)
-    assert len(seen) == steps(2, schedule)
-    assert [step[0] for step in seen[-6:]] == ["a", "b", "b", "a", "a", "b"]
+    assert len(seen) == steps(3, schedule)
+    turns = [step[0] for step in seen[6:]]
+    rounds = ["".join(turns[first : first + 3]) for first in range(0, len(turns), 3)]
+    assert {"".join(sorted(order)) for order in rounds} == {"abc"}
+    assert len(set(rounds)) == 6
+    assert 10 <= sum(order.index("a") < order.index("b") for order in rounds) <= 30
+
+
+def test_a_slow_candidate_takes_one_sample_a_turn_and_leaves_when_its_time_is_up() -> None:
+    """Of 20 rounds each may last 3 s: one inference of 5 s is a turn, and 60 s are spent after twelve."""
+    clock = HandClock()
+    candidates = [Candidate("R101 on two cores", taking(clock, 5000)), Candidate("quick", taking(clock, 10))]
+    slow, quick = measure(candidates, Schedule(), clock)
+    assert [len(samples) for samples in slow.rounds_ns] == [1] * 12
+    assert len(quick.rounds_ns) == 20
+    assert paired_ratio(slow, quick).rounds == 12
+    assert slow.to_json()["images_per_s"] == pytest.approx(0.2)
+
+
+def test_six_rounds_are_taken_however_slow_a_candidate_is() -> None:
+    clock = HandClock()
+    (row,) = measure([Candidate("glacier", taking(clock, 90_000))], Schedule(), clock)
+    assert len(row.rounds_ns) == 6
+
+
+def test_garbage_is_not_collected_within_a_turn_and_is_again_after_it() -> None:
+    seen = set()
+    clock = HandClock()
+
+    def call() -> None:
+        seen.add(gc.isenabled())
+        clock.pass_ms(10)
+
+    measure([Candidate("c", lambda: call)], Schedule(warmup_s=0), clock)
+    # The first inference was made before the turns.
+    assert seen == {True, False}
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("when", ["load", "first inference", "a later round"])
@@ -173,49 +202,6 @@ def test_unsteady_rows_carry_a_warning() -> None:
     assert len(warnings(statistics([1.0, 2.0]), False)) == 2
 
 
-def test_ratio_of_constant_rows_is_exact() -> None:
-    ratio = paired_ratio(row_of([8, 8], [8, 8], [8]), row_of([2, 2], [2], [2, 2]))
-    assert (ratio.ratio, ratio.low, ratio.high, ratio.rounds) == (4, 4, 4, 3)
-
-
-def test_ratio_is_paired_within_rounds() -> None:
-    """The machine is three times slower in the second round for both: the ratio does not notice."""
-    ratio = paired_ratio(row_of([4, 4], [12, 12], [4, 4]), row_of([2, 2], [6, 6], [2, 2]))
-    assert (ratio.ratio, ratio.low, ratio.high) == (2, 2, 2)
-
-
-def noisy_rounds(seed: int, scale: float = 1.0) -> Row:
-    rng = np.random.default_rng(seed)
-    return row_of(*(list(scale * rng.lognormal(1.0, 0.1, size=21)) for _ in range(5)))
-
-
-def test_interval_of_a_noisy_candidate_against_itself_contains_one() -> None:
-    ratio = paired_ratio(noisy_rounds(1), noisy_rounds(2))
-    assert ratio.low < 1 < ratio.high
-    assert ratio.high - ratio.low < 0.2
-
-
-def test_interval_of_a_noisy_candidate_against_a_slower_one_lies_above_one() -> None:
-    ratio = paired_ratio(noisy_rounds(1, scale=1.5), noisy_rounds(2))
-    assert 1.3 < ratio.low < ratio.ratio < ratio.high < 1.7
-
-
-def test_interval_agrees_with_a_plain_bootstrap_of_the_same_design() -> None:
-    above, below = noisy_rounds(3), noisy_rounds(4)
-    rng = np.random.default_rng(7)
-    rounds = range(len(above.rounds_ns))
-    estimates = []
-    for _ in range(1500):
-        chosen = rng.choice(len(rounds), size=len(rounds))
-        tops = [np.median(rng.choice(above.rounds_ns[index], size=21)) for index in chosen]
-        bottoms = [np.median(rng.choice(below.rounds_ns[index], size=21)) for index in chosen]
-        estimates.append(np.median(np.divide(tops, bottoms)))
-    low, high = np.quantile(estimates, (0.025, 0.975))
-    ratio = paired_ratio(above, below)
-    assert ratio.low == pytest.approx(low, abs=0.015)
-    assert ratio.high == pytest.approx(high, abs=0.015)
-
-
 def test_on_the_real_clock_a_callable_is_as_fast_as_itself() -> None:
     schedule = Schedule(warmup_s=0.05, min_s=0.15, max_s=2, min_samples=15, repeats=3)
     candidates = [Candidate(name, lambda: lambda: time.sleep(0.003)) for name in ("one", "other")]
@@ -225,3 +211,21 @@ def test_on_the_real_clock_a_callable_is_as_fast_as_itself() -> None:
     ratio = paired_ratio(one, other)
     assert ratio.low < 1.25
     assert ratio.high > 0.8
+
+
+@pytest.mark.parametrize(("load_ms", "reloads"), [(100, 19), (290, 9), (1500, 1), (60_000, 0)])
+def test_a_model_is_loaded_anew_as_often_as_that_takes_no_longer_than_it_is_measured(
+    load_ms: int, reloads: int
+) -> None:
+    """3 s of measurement in 20 rounds: 19 turns follow the first."""
+    clock = HandClock()
+    seen = []
+
+    def load() -> Callable[[], None]:
+        clock.pass_ms(load_ms)
+        return lambda: clock.pass_ms(10)
+
+    candidate = Candidate("c", load, lambda: seen.append(clock.pass_ms(load_ms)))
+    (row,) = measure([candidate], Schedule(), clock)
+    assert len(seen) == reloads
+    assert set(row.samples_ms) == {10.0}

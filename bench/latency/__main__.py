@@ -1,0 +1,7 @@
+"""`python -m bench.latency MODEL...`"""
+
+import sys
+
+from bench.latency.command import main
+
+sys.exit(main())

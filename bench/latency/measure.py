@@ -1,0 +1,94 @@
+"""Every model in every runtime at every shape, as plain data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+from bench.gpu_times import gpu_times, gpu_warnings
+from bench.latency.jobs import Job, Wanted, jobs_of
+from bench.latency.models import Model
+from bench.latency.runtimes import RUNTIMES, Setting
+from bench.latency.shapes import Ask
+from bench.ratio import paired_ratio
+from bench.timing import Schedule, measure
+from export.sidecar import sha256
+
+Say = Callable[[str], None]
+
+
+def measure_all(
+    models: Sequence[Model],
+    asks: Sequence[Ask],
+    wanted: Wanted,
+    schedule: Schedule,
+    facts: Mapping[str, Any],
+    on_done: Say,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(rows, ratios): the candidates of one batch and size take turns, then those of the next."""
+    digests = {model.path: sha256(model.file) for model in models}
+    rows, ratios = [], []
+    for ask in asks:
+        with ExitStack() as stack:
+            jobs = [job for model in models for job in jobs_of(model, ask, wanted, facts, stack)]
+            take_turns(jobs, schedule, on_done)
+            rows += [described(job, wanted.setting, digests[job.model.path]) for job in jobs]
+            ratios += ratios_of(jobs)
+    return rows, ratios
+
+
+def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say) -> None:
+    """Fills in the rows of the jobs that have a candidate."""
+    waiting = [job for job in jobs if job.candidate is not None]
+    candidates = [job.candidate for job in waiting if job.candidate is not None]
+    if not candidates:
+        return
+    measured = measure(candidates, schedule, on_done=on_done)
+    for job, row in zip(waiting, measured, strict=True):
+        job.row = row
+
+
+def described(job: Job, setting: Setting, digest: str) -> dict[str, Any]:
+    """A row as plain data: figures, samples, and what they belong to."""
+    assert job.row is not None, "every job has a row once the turns are over"
+    plain = job.row.to_json(job.batch or 1)
+    if job.quantity != "inference":
+        # The model was loaded once, for the inference.
+        plain["load_ms"] = None
+    times = on_gpu(job)
+    plain["warnings"] += gpu_warnings(times)
+    return {
+        **plain,
+        "model": job.model.name,
+        "asked": job.model.asked,
+        "runtime": job.runtime,
+        "version": job.opened.found.name if job.opened and job.opened.found else None,
+        "device": RUNTIMES[job.runtime].place(setting),
+        "quantity": job.quantity,
+        "batch": job.batch,
+        "size_px": list(job.size_px) if job.size_px else None,
+        "inputs": {name: list(array.shape) for name, array in job.arrays.items()},
+        "file": job.model.file.name,
+        "sha256": digest,
+        **times,
+    }
+
+
+def on_gpu(job: Job) -> dict[str, Any]:
+    """Where the time of an engine's inference goes; empty for what cannot tell."""
+    if job.quantity != "inference" or job.row is None or job.row.status != "ok" or job.opened is None:
+        return {}
+    # Of what can tell, an engine, there is one input.
+    return gpu_times(job.opened.found, next(iter(job.arrays.values())))
+
+
+def ratios_of(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Ratios of what took turns: two models in one runtime, or one model in two, of the same quantity."""
+    ok = [job for job in jobs if job.row is not None and job.row.status == "ok"]
+    return [
+        asdict(paired_ratio(one.row, other.row))
+        for one, other in combinations(ok, 2)
+        if one.row and other.row and one.quantity == other.quantity
+        and (one.runtime == other.runtime) != (one.model.path == other.model.path)
+    ]  # fmt: skip

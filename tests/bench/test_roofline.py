@@ -1,0 +1,170 @@
+"""Attainable times by hand, and peaks of the real machine at a tiny size."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from bench import peaks
+from bench.complexity import complexity
+from bench.peaks import Peak, Roof, measure_roof, peak_of, torch_peak
+from bench.roofline import attainable, command, dtype_of, main, shares
+
+ONE = Peak(100.0, "torch mm", 64, 3)
+
+
+def layer(macs: int, weights: int, activations: int, aux: bool = False) -> dict[str, Any]:
+    by_kind = {"conv2d": macs, "transposed_conv": 0, "matmul": 0}
+    return {"macs": by_kind, "weight_elements": weights, "activation_elements": activations, "aux": aux}
+
+
+def row(name: str, file: str | None, p50_ms: float, role: str = "student", status: str = "ok") -> dict[str, Any]:
+    return {"name": name, "file": file, "role": role, "status": status, "statistics": {"p50_ms": p50_ms}}
+
+
+def test_each_layer_takes_the_longer_of_arithmetic_and_traffic() -> None:
+    """100 GFLOP/s and 10 GB/s. 2 x 10^9 FLOP: 20 ms against 4 x 10^6 bytes: 0.4 ms. 2 x 10^6: 0.02 ms against 4 ms."""
+    layers = [layer(10**9, 500_000, 500_000), layer(10**6, 0, 10**7), layer(10**12, 0, 0, aux=True)]
+    least = attainable(layers, 100.0, 10.0, width=4, batch=1)
+    assert least.ms == pytest.approx(20 + 4)
+    assert least.compute_ms == pytest.approx(20)
+    assert least.bound == "compute"
+    assert least.flops == 2 * (10**9 + 10**6)
+    assert least.bytes == 4 * (500_000 + 500_000 + 10**7)
+
+
+def test_a_batch_reads_the_weights_once() -> None:
+    layers = [layer(10**6, 10**7, 10**5)]
+    least = attainable(layers, 100.0, 10.0, width=2, batch=8)
+    assert least.bytes == 2 * (10**7 + 8 * 10**5)
+    assert least.flops == 2 * 8 * 10**6
+    assert least.bound == "memory"
+
+
+@pytest.mark.parametrize(
+    ("file", "dtype"),
+    [
+        ("model.safetensors", "float32"),
+        ("student.fp32.labels.onnx", "float32"),
+        ("student.fp16.labels.onnx", "float16"),
+        ("student.int8-cpu.labels.onnx", "int8"),
+        ("student.int8-tensorrt.logits.plan", "int8"),
+        (None, "float32"),
+    ],
+)
+def test_the_form_tells_the_dtype(file: str | None, dtype: str) -> None:
+    assert dtype_of({"file": file}) == dtype
+
+
+def test_a_narrow_dtype_may_use_a_wider_ones_arithmetic() -> None:
+    roof = Roof("cpu", 1, {"float32": ONE, "float16": Peak(3.0, "torch mm", 64, 3)}, 10.0)
+    assert roof.gflops("float16") == 100.0
+    assert roof.gflops("int8") == 100.0
+    assert roof.gflops("float32") == 100.0
+    assert Roof("cpu", 1, {"bfloat16": ONE}, 10.0).gflops("float16") is None
+
+
+def test_shares_are_of_rows_that_were_measured() -> None:
+    roof = Roof("cpu", 1, {"float32": ONE}, 10.0)
+    costs = {"student": {"layers": [layer(10**9, 1000, 0)]}}
+    rows = [
+        row("student torch", "model.safetensors", 40.0),
+        row("broken", "a.fp32.onnx", 1.0, status="failed"),
+        row("stranger", "b.fp32.onnx", 1.0, role="baseline"),
+    ]
+    (share,) = shares(roof, rows, costs, batch=1)
+    assert share["share"] == pytest.approx(20 / 40)
+    assert (share["bound"], share["compute_share"]) == ("compute", 1.0)
+    assert share["attained_gflops"] == pytest.approx(50)
+    assert share["attainable_gflops"] == pytest.approx(100)
+
+
+def test_the_largest_matrix_of_which_a_few_fit_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of 10^9 products a second: 64 takes 0.5 ms, 128 takes 4 ms, 256 would take 34 ms and so on."""
+    now = 0.0
+
+    def product(side: int) -> Any:
+        return lambda: side**3 / 1e9
+
+    def timed(call: Any, device: str) -> float:
+        nonlocal now
+        now += call()
+        return call()
+
+    monkeypatch.setitem(peaks.SIDES, "cpu", (64, 128, 256))
+    monkeypatch.setattr(peaks, "timed", timed)
+    monkeypatch.setattr(peaks.time, "perf_counter", lambda: now)
+    found = peak_of(product, "counted", "cpu", seconds=0.05)
+    assert found.side == 128
+    assert found.gflops == pytest.approx(2.0, rel=1e-6)
+    assert found.calls == pytest.approx(2 + 0.05 / (128**3 / 1e9), abs=2)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(peaks.SIDES, "cpu", (16, 32))
+    monkeypatch.setitem(peaks.COPY_BYTES, "cpu", 2**16)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_this_machine_has_a_roof_and_its_settings_stay() -> None:
+    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    roof = measure_roof("cpu", 1, seconds=0.002)
+    assert (torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32) == before
+    assert {"float32", "int8"} <= set(roof.peaks)
+    assert all(peak.gflops > 0 and peak.calls >= 2 for peak in roof.peaks.values())
+    assert roof.copy_gb_s > 0
+    assert json.loads(json.dumps(roof.to_json())) == roof.to_json()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_program_prints_one_json_document_last() -> None:
+    words = ["--device", "cpu", "--threads", "1", "--seconds", "0.001", "--net", "espnet", "--size", "32x64"]
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output.splitlines()[-1])
+    assert found["roof"]["threads"] == 1
+    least = found["networks"][0]["attainable"]["float32"]
+    layers = complexity("espnet", 19, (32, 64))["layers"]
+    assert least["bytes"] == 4 * sum(one["weight_elements"] + one["activation_elements"] for one in layers)
+    assert least["ms"] > 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_json_alone() -> None:
+    done = CliRunner().invoke(command, ["--device", "cpu", "--threads", "1", "--seconds", "0.001", "--json"])
+    assert json.loads(done.output)["networks"] == []
+
+
+def test_a_dtype_without_a_kernel_is_left_out_and_too_little_memory_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(error: Exception) -> Any:
+        def refuse(*_: object, **__: object) -> None:
+            raise error
+
+        return refuse
+
+    monkeypatch.setattr(torch, "mm", raising(RuntimeError('"addmm_impl" not implemented for it')))
+    assert torch_peak("float16", "cpu", 0.001) is None
+    monkeypatch.setattr(torch, "mm", raising(torch.OutOfMemoryError("no room")))
+    with pytest.raises(torch.OutOfMemoryError):
+        torch_peak("float32", "cpu", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--net", "espnett"], "espnet"),
+        (["--size", "32"], "HEIGHTxWIDTH"),
+        (["--seconds", "0"], "--seconds"),
+        (["--threads", "0"], "--threads"),
+        *([] if torch.cuda.is_available() else [(["--device", "cuda"], "--device cpu")]),
+    ],
+)
+@pytest.mark.usefixtures("tiny")
+def test_mistakes_are_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seconds", "0.001", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1 and told in err
