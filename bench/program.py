@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 MISTAKE = 2
 
 
-def program(command: click.Command) -> Callable[[list[str] | None], int]:
+def program(command: click.Command) -> Callable[..., int]:
     """`main(arguments) -> exit code` of a command, its own or 0; a user's mistake is one line on stderr and code 2."""
 
     def main(arguments: list[str] | None = None) -> int:
