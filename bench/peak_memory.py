@@ -1,16 +1,12 @@
 """Peak memory of a step, in a process of its own, so that nothing else has stretched it."""
 
 import multiprocessing
-import resource
-import sys
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from pipeline.errors import PipelineError
+from stages.estimates.memory import BYTES_PER_MIB, KIB_PER_MIB, STATUS, kib_of, resident_mib
 
-BYTES_PER_MIB = 2**20
-KIB_PER_MIB = 1024
 STEPS = 4
 
 Peak = Mapping[str, float]
@@ -56,20 +52,5 @@ def peak_mib(device: str) -> float:
         import torch
 
         return torch.cuda.max_memory_allocated() / BYTES_PER_MIB
-    status = Path("/proc/self/status")
     # Not getrusage where that can be had: its maximum outlives an exec and would be the parent's.
-    if status.exists():
-        return kib_of("VmHWM", status.read_text()) / KIB_PER_MIB
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (BYTES_PER_MIB if sys.platform == "darwin" else KIB_PER_MIB)
-
-
-def resident_mib() -> float:
-    """What this process holds now, in MiB; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    return kib_of("VmRSS", status.read_text()) / KIB_PER_MIB if status.exists() else 0.0
-
-
-def kib_of(name: str, status: str) -> int:
-    """`VmHWM:   1234 kB` in the text of /proc/self/status."""
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:"))
+    return kib_of("VmHWM", STATUS.read_text()) / KIB_PER_MIB if STATUS.exists() else resident_mib()
