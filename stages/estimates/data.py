@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.estimate import Answer, Estimate, Machine
-from pipeline.stage import Context, StageConfig
+from pipeline.stage import StageConfig
 from stages.datasets.catalogue import source_of
 from stages.datasets.config import DataConfig
 from stages.datasets.layout import SPLITS, existing_root
 from stages.estimates.outline import outline
+from stages.estimates.unseen import trial
 
 TRIED_PAIRS = 16
 FEWEST_PAIRS = 2
@@ -74,11 +75,9 @@ def seconds_of_run(config: DataConfig) -> float:
     """Seconds of the stage with as few images as it goes with."""
     began = time.perf_counter()
     from stages.data import run
-    from stages.estimates.rehearsed import unseen
 
     with TemporaryDirectory() as folder:
-        context = Context(Path(folder), Path(folder), "cpu", {}, lambda line: None, unseen)
-        run(context, {}, with_images(config, FEWEST_PAIRS))
+        run(trial(Path(folder), "cpu"), {}, with_images(config, FEWEST_PAIRS))
         return time.perf_counter() - began
 
 

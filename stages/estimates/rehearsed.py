@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +20,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.stage import Context
 from stages.estimates.memory import watched
+from stages.estimates.unseen import trial
 from stages.losses.methods import KINDS, TermConfig
 from stages.metrics import Tally
 from stages.nets.catalogue import NetSpec, build, build_unfilled
@@ -114,7 +113,7 @@ def rehearse(subject: Subject) -> dict[str, float]:
     teacher = teacher_of(subject, taps, crop_px)
     stream = Stream(random_batch(subject.classes, batch, crop_px))
     with TemporaryDirectory() as folder, watched(subject.device) as held:
-        ctx = Context(Path(folder), Path(folder), subject.device, {}, lambda line: None, unseen)
+        ctx = trial(Path(folder), subject.device)
         train_net(fabric, net, spec, subject.terms, stream.batches, config, ctx, "calibration", teacher)
         began_to_close = time.perf_counter()
         draw_confusion(Path(folder) / "confusion.png", np.eye(subject.classes, dtype=np.int64), names(subject), "")
@@ -161,19 +160,6 @@ def random_batch(classes: int, batch: int, crop_px: Size) -> Batch:
     """Images and labels of noise: what a step costs does not depend on them."""
     images_NHWC = torch.randint(0, 256, (batch, *crop_px, 3), dtype=torch.uint8)
     return Batch(images_NHWC, torch.randint(0, classes, images_NHWC.shape[:3], dtype=torch.uint8))
-
-
-class Unseen:
-    """A progress bar that shows nothing."""
-
-    def step(self, images: int, terms: Mapping[str, float]) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def unseen(title: str, total: int, done: int) -> Iterator[Unseen]:
-    """In place of the engine's progress bar."""
-    yield Unseen()
 
 
 def built(

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 import torch
 from lightning_fabric import Fabric
 
-from pipeline.stage import Context
 from stages.estimates.images import fastest
 from stages.estimates.memory import watched
-from stages.estimates.rehearsed import BACKWARD, MOST_MACS, Size, Stream, built, macs, shrunk, unseen
+from stages.estimates.rehearsed import BACKWARD, MOST_MACS, Size, Stream, built, macs, shrunk
+from stages.estimates.unseen import trial
 from stages.nets.config import NetConfig
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet
@@ -88,7 +88,6 @@ def step(
     module = place(RampError(net), config, device)
     tried = config.model_copy(update={"iterations": 1_000_000, "batch": batch})
     with TemporaryDirectory() as folder:
-        ctx = Context(Path(folder), Path(folder), device, {}, lambda line: None, unseen)
-        train(fabric, module, stream.batches, lambda batch: (batch,), tried, ctx, "calibration")
+        train(fabric, module, stream.batches, lambda batch: (batch,), tried, trial(Path(folder), device), "calibration")
     scale = cost(grid, config.batch) / cost(tried_hw, batch)
     return stream.step_s() * scale, scale
