@@ -5,7 +5,7 @@ Every callable here returns when the device has finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +132,7 @@ class Training:
         batches = crops(ctx, self.folder, self.files.index, self.config)
 
         def loop(through: Through[Batch]) -> None:
-            def one_a_call(start: int) -> Iterator[Batch]:
+            def one_a_call(start: int) -> Generator[Batch]:
                 return through(batches(start))
 
             train_net(fabric, net, spec, self.terms, one_a_call, self.config, ctx, self.task, frozen)

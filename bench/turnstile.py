@@ -4,12 +4,12 @@ The real loop pulls its batches: it runs in a thread of its own, and its stream 
 call. What the loop does between two batches, all of it, is one step.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from threading import Semaphore, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
-Through = Callable[[Iterable[T]], Iterator[T]]
+Through = Callable[[Iterable[T]], Generator[T]]
 
 
 class Turnstile:
@@ -47,7 +47,7 @@ class Turnstile:
             self.error = error
         self.done.release()
 
-    def _through(self, batches: Iterable[T]) -> Iterator[T]:
+    def _through(self, batches: Iterable[T]) -> Generator[T]:
         stream = iter(batches)
         while True:
             self.done.release()

@@ -56,9 +56,12 @@ def command(
 
 
 def print_plan(planner: Planner, rows: Sequence[running.Row], as_json: bool) -> None:
-    """What would run, what it would cost here, and what it cost the last time."""
+    """What would run, what it would cost here, and what it cost the last time; RecipeError for what must fail."""
     would_run = {row.status.stage.name: row.status for row in rows if row.action == running.WOULD_RUN}
-    costs = estimates(planner, would_run, say) if would_run else {}
+    costs = {}
+    if would_run:
+        planner.rehearse(would_run)
+        costs = estimates(planner, would_run, say)
     last = last_costs(planner, would_run)
     if not as_json:
         click.echo(render.plan_table(rows, costs, last, planner.recipe.name))

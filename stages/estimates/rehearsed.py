@@ -7,7 +7,7 @@ by the multiply-accumulates of the networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -138,7 +138,7 @@ class Stream:
         self.batch = batch
         self.asked_s: list[float] = []
 
-    def batches(self, start: int) -> Iterator[Any]:
+    def batches(self, start: int) -> Generator[Any]:
         """Notes when each batch is asked for: by then the step before has ended."""
         fewest, most = STEPS
         while True:

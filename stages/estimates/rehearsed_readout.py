@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from lightning_fabric import Fabric
@@ -12,13 +10,11 @@ from lightning_fabric import Fabric
 from stages.estimates.images import fastest
 from stages.estimates.memory import watched
 from stages.estimates.rehearsed import BACKWARD, MOST_MACS, Size, Stream, built, macs, shrunk
-from stages.estimates.unseen import trial
 from stages.nets.config import NetConfig
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet
 from stages.position import Config
 from stages.training.device import memory_format, start_fabric
-from stages.training.loop import train
 from stages.training.readout import CONTENT_CONVOLUTIONS, RampError
 from stages.training.start import place
 
@@ -86,8 +82,11 @@ def step(
     maps_NChw = torch.randn(batch, channels, *tried_hw, device=device).to(dtype)
     stream = Stream(maps_NChw.contiguous(memory_format=memory_format(config.channels_last)))
     module = place(RampError(net), config, device)
-    tried = config.model_copy(update={"iterations": 1_000_000, "batch": batch})
-    with TemporaryDirectory() as folder:
-        train(fabric, module, stream.batches, lambda batch: (batch,), tried, trial(Path(folder), device), "calibration")
+    wrapped, optimizer = fabric.setup(module, torch.optim.SGD(module.parameters(), config.lr, config.momentum))
+    for batch_NChw in stream.batches(0):
+        total, _ = wrapped(batch_NChw)
+        fabric.backward(total)
+        optimizer.step()
+        optimizer.zero_grad()
     scale = cost(grid, config.batch) / cost(tried_hw, batch)
     return stream.step_s() * scale, scale
