@@ -20,9 +20,10 @@ class Held:
     def __init__(self, before_mib: float) -> None:
         self.before_mib = self.peak_mib = before_mib
 
-    def scaled(self, factor: float) -> float:
-        """The peak if all that the block took were `factor` times as large."""
-        return self.before_mib + (self.peak_mib - self.before_mib) * max(factor, 1.0)
+    def scaled(self, factor: float, fixed_mib: float = 0.0) -> float:
+        """The peak if what the block took, but for `fixed_mib` of it, were `factor` times as large."""
+        taken = max(self.peak_mib - self.before_mib - fixed_mib, 0.0)
+        return max(self.peak_mib, self.before_mib + fixed_mib + taken * factor)
 
 
 @contextmanager

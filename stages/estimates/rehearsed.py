@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.estimates.memory import watched
+from stages.estimates.memory import BYTES_PER_MIB, watched
 from stages.estimates.unseen import trial
 from stages.losses.methods import KINDS, TermConfig
 from stages.metrics import Tally
@@ -42,6 +42,8 @@ MOST_MACS = {"cpu": 4e10, "cuda": 2e12}
 """Multiply-accumulates of a step that is tried: about a second, or less."""
 BACKWARD = 2
 """A backward pass computes the gradients of maps and of weights: twice the forward pass."""
+OPTIMISER_BYTES = 8
+"""Of a parameter: gradient and momentum, which no smaller crop makes smaller."""
 SMALLEST_PX = 64
 SMALLEST_BATCH = 2
 TRY_S = 1.0
@@ -120,13 +122,14 @@ def rehearse(subject: Subject) -> dict[str, float]:
         closing_s = time.perf_counter() - began_to_close
     evaluation_s, evaluation_mib = evaluate(subject, net, spec)
     own, teachers = subject.macs(subject.config.crop_px)
+    parameters = sum(p.numel() for p in net.parameters())
     return {
         "setup_s": stream.asked_s[0] - began,
         "step_s": stream.step_s() * scale,
         "evaluation_s": evaluation_s,
         "closing_s": closing_s,
-        "peak_mib": max(held.scaled(scale), evaluation_mib),
-        "parameters": sum(p.numel() for p in net.parameters()),
+        "peak_mib": max(held.scaled(scale, parameters * OPTIMISER_BYTES / BYTES_PER_MIB), evaluation_mib),
+        "parameters": parameters,
         "teacher_share": teachers / own,
     }
 

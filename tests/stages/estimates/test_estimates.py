@@ -70,6 +70,8 @@ def test_what_a_block_took_is_scaled_and_what_was_there_is_not() -> None:
     held = Held(100.0)
     held.peak_mib = 150.0
     assert held.scaled(4.0) == 300.0
+    assert held.scaled(4.0, fixed_mib=30.0) == 100 + 30 + 4 * 20
+    assert held.scaled(1.0, fixed_mib=70.0) == 170.0
     assert held.scaled(0.5) == 150.0
 
 
