@@ -17,10 +17,11 @@ from typing import Any
 
 import click
 
+from bench.program import program
 from bench.report.points import Report
 from bench.report.reading import identity, machine, read_report
 from bench.report.slowdown import Slowdown, slowdowns
-from pipeline.errors import PipelineError, StoreError
+from pipeline.errors import StoreError
 from pipeline.verbs.options import home_option, json_option, planner_of, recipe_option, say, set_option
 
 
@@ -106,17 +107,7 @@ def current(recipe: str, settings: Sequence[str], home: Path) -> Path:
     return resolve("bench", planner_of(recipe, tuple(settings), home)).folder
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        return int(command.main(arguments, standalone_mode=False))
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        say(f"error: {message}")
-        return 2
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

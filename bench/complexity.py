@@ -36,7 +36,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline.errors import NetworkError, PipelineError
+from bench.program import program
+from pipeline.errors import NetworkError
 from stages.nets.catalogue import build_unfilled, entry_of
 from stages.nets.faults import one_line
 from stages.nets.foreign import is_foreign
@@ -363,16 +364,7 @@ def parse_arg(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        command(arguments, standalone_mode=False)
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"error: {message}", err=True)
-        return 2
-    return 0
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

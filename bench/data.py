@@ -34,9 +34,10 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from bench.environment import describe
+from bench.program import program
 from bench.ratio import paired_ratio
 from bench.timing import Candidate, Row, Schedule, measure
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError
 from stages.datasets.catalogue import source_of
 from stages.datasets.checks import check
 from stages.datasets.config import DataConfig
@@ -69,9 +70,10 @@ class Pictured:
 class Plain:
     """The comparison: Pillow and torchvision.transforms on whole images, float32 out."""
 
-    def __init__(self, files: Pictured, crop_px: tuple[int, int]) -> None:
+    def __init__(self, files: Pictured, crop_px: tuple[int, int], scale: tuple[float, float] = SCALE) -> None:
         self.files = files
         self.crop_px = crop_px
+        self.scale = scale
         self.rng = np.random.default_rng(0)
         self.ids = np.array(files.index.label_map, dtype=np.uint8)
         self.to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*IMAGENET)])
@@ -85,7 +87,7 @@ class Plain:
         """One augmented sample."""
         image = Image.open(self.files.root / sample.image).convert("RGB")
         label = Image.fromarray(self.ids[np.array(Image.open(self.files.root / str(sample.label)))])
-        scale = self.rng.uniform(*SCALE)
+        scale = self.rng.uniform(*self.scale)
         size = (round(image.width * scale), round(image.height * scale))
         image, label = image.resize(size, Image.Resampling.BILINEAR), label.resize(size, Image.Resampling.NEAREST)
         if self.rng.random() < 0.5:
@@ -248,16 +250,7 @@ def command(
     click.echo(json.dumps(report) if as_json else table(report))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        command(arguments, standalone_mode=False)
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"error: {message}", err=True)
-        return 2
-    return 0
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,9 +23,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.environment import describe
 from bench.loss_steps import COMPOSED, DENSE, FLOOR, SIZES, TOKENS, Size, Steps
+from bench.program import program
 from bench.ratio import paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, measure, statistics, warnings
-from pipeline.errors import PipelineError
 
 BYTES_PER_MIB = 2**20
 SCHEDULE = Schedule(warmup_s=1.0, min_s=2.0, max_s=60.0, min_samples=9, repeats=3)
@@ -159,16 +159,7 @@ def command(names: tuple[str, ...], floor_batch: int | None, device: str, thread
     click.echo(json.dumps(document) if as_json else table(sizes, environment))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        command(arguments, standalone_mode=False)
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"error: {message}", err=True)
-        return 2
-    return 0
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

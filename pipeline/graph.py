@@ -19,6 +19,9 @@ class Stage:
     section: str = ""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Fields that replace the section's own."""
+    estimator: str = ""
+    """Dotted module that says what the stage would cost, or none. Not named by the stage's own module: how costs are
+    guessed is no part of what makes an artifact."""
 
     def load(self) -> ModuleType:
         """Import the stage's module, which must be cheap: no torch before `run`."""
@@ -30,15 +33,16 @@ class Stage:
         return self.section or self.name
 
 
+TRAINING_COST = "stages.estimates.training"
 STAGES = (
-    Stage("data", "stages.data"),
-    Stage("teacher", "stages.teacher"),
-    Stage("position", "stages.position"),
-    Stage("distill", "stages.distill"),
-    Stage("baseline", "stages.distill", section="distill", overrides={"method": "none", "terms": {}}),
-    Stage("export.onnx", "export.onnx"),
+    Stage("data", "stages.data", estimator="stages.estimates.data"),
+    Stage("teacher", "stages.teacher", estimator=TRAINING_COST),
+    Stage("position", "stages.position", estimator="stages.estimates.position"),
+    Stage("distill", "stages.distill", estimator=TRAINING_COST),
+    Stage("baseline", "stages.distill", "distill", {"method": "none", "terms": {}}, TRAINING_COST),
+    Stage("export.onnx", "export.onnx", estimator="export.estimate"),
     Stage("export.tensorrt", "export.tensorrt"),
-    Stage("bench", "bench.stage"),
+    Stage("bench", "bench.stage", estimator="bench.estimate"),
 )
 NAMES = tuple(stage.name for stage in STAGES)
 BY_NAME = {stage.name: stage for stage in STAGES}

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.doctor.finding import Finding
-    from pipeline.estimate import Last
+    from pipeline.estimate import Estimate, Last
     from pipeline.plan import Status
     from pipeline.remote.transfer import Transfer
     from pipeline.run import Row
     from pipeline.store.verify import Verdict
 
+MIB = 1 << 20
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -48,28 +49,61 @@ def run_table(rows: Sequence[Row]) -> str:
     return table(("stage", "action", "time", "digest", ""), cells)
 
 
-def plan_table(rows: Sequence[Row], last: Mapping[str, Last | None], recipe: str) -> str:
-    """What would be done, with the time and size of what was made the last time, and their sums."""
+def plan_table(
+    rows: Sequence[Row], estimates: Mapping[str, Estimate], last: Mapping[str, Last | None], recipe: str
+) -> str:
+    """What would be done, what it would cost here and what it cost the last time, the sums, and what is not known."""
     cells = [
-        (row.status.stage.name, row.action, *cost(row.status.stage.name, last, recipe), "; ".join(row.status.reasons))
+        (
+            row.status.stage.name,
+            row.action,
+            *expected(estimates.get(row.status.stage.name)),
+            *cost(row.status.stage.name, last, recipe),
+            "; ".join(row.status.reasons),
+        )
         for row in rows
     ]
-    known = [each for each in last.values() if each]
-    seconds, count = sum(each.seconds for each in known), sum(each.bytes for each in known)
-    unknown = [name for name, each in last.items() if each is None]
-    total = f"in all {duration(seconds)} and {size(count)} the last time" if known else ""
-    missing = f"unknown, as never made: {', '.join(unknown)}" if unknown else ""
-    words = "; ".join(part for part in (total, missing) if part) or "nothing would run"
-    return "\n".join([table(("stage", "action", "last time", "last size", "reasons"), cells), words])
+    head = ("stage", "action", "time", "memory", "disk", "last time", "last size", "reasons")
+    return "\n".join([table(head, cells), *totals(estimates, last)])
+
+
+def totals(estimates: Mapping[str, Estimate], last: Mapping[str, Last | None]) -> Iterator[str]:
+    """The sums under a plan, and why what is missing in them is not known."""
+    if not last:
+        yield "nothing would run"
+        return
+    told = [each for each in estimates.values() if not each.why]
+    if told:
+        seconds, count = sum(each.seconds or 0 for each in told), sum(each.bytes or 0 for each in told)
+        scratch = max(each.scratch_bytes for each in told)
+        peak = max(each.peak_mib or 0 for each in told)
+        yield (
+            f"in all about {duration(seconds)}, at most {size(peak * MIB)} of memory, {size(count)} of disk"
+            + (f" and for a while {size(scratch)} for checkpoints" if scratch else "")
+        )
+    made = [each for each in last.values() if each]
+    if made:
+        seconds, count = sum(each.seconds for each in made), sum(each.bytes for each in made)
+        yield f"the last time {duration(seconds)} and {size(count)}"
+    for name, each in estimates.items():
+        if each.why:
+            yield f"{name}: not estimated: {each.why}"
+
+
+def expected(estimate: Estimate | None) -> tuple[str, str, str]:
+    """Time, memory and disk; dashes for a stage that would not run, and for what is not known."""
+    if estimate is None or estimate.why:
+        return "-", "-", "-"
+    known = (estimate.seconds, duration), (estimate.peak_mib, lambda mib: size(mib * MIB)), (estimate.bytes, size)
+    time, memory, disk = (f"~{text(value)}" if value is not None else "-" for value, text in known)
+    return time, memory, disk
 
 
 def cost(stage: str, last: Mapping[str, Last | None], recipe: str) -> tuple[str, str]:
-    """Time and size of what was made the last time, or `unknown`; dashes for a stage that would not run."""
-    if stage not in last:
-        return "-", "-"
-    made = last[stage]
+    """Time and size of what was made the last time; dashes for a stage that would not run or was never made."""
+    made = last.get(stage)
     if made is None:
-        return "unknown", "unknown"
+        return "-", "-"
     other = f" ({made.recipe})" if made.recipe != recipe else ""
     return f"{duration(made.seconds)}{other}", f"{size(made.bytes)}{other}"
 

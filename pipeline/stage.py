@@ -20,6 +20,8 @@ and may offer
     available(facts) -> str | None                          why it cannot run on this machine, or None
     figures(folder) -> dict[str, dict[str, float]]          tables of figures in the files of its artifact, beyond
                                                             metrics.json: what `diff` sets side by side
+
+What a stage would cost is told by the module that pipeline/graph.py names as its estimator (pipeline/estimate.py).
 """
 
 from collections.abc import Callable, Mapping

@@ -66,3 +66,19 @@ def test_onnxruntime_alone_segments_an_image(home: Path) -> None:
     (labels,) = session.run(None, {"images": image[None]})
     assert labels.dtype == np.uint8 and labels.shape == (1, *image.shape[:2])
     assert len(np.unique(labels)) >= 3
+
+
+@pytest.mark.slow
+def test_a_dry_run_told_what_it_would_cost(home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "run", "--until", "export", "--dry-run", "--json"]
+    done = subprocess.run([*command, "--home", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    estimates = {row["stage"]: row["estimate"] for row in json.loads(done.stdout) if row["estimate"]}
+    manifests = [json.loads(path.read_text()) for path in home.glob("store/*/*/*/manifest.json")]
+    assert set(estimates) == {manifest["stage"] for manifest in manifests}
+    for manifest in manifests:
+        estimate, stage = estimates[manifest["stage"]], manifest["stage"]
+        size = sum(file["bytes"] for file in manifest["files"].values())
+        assert 1 / 1.5 < estimate["seconds"] / manifest["seconds"] < 1.5, stage
+        assert 1 / 1.5 < estimate["peak_mib"] / manifest["process_peak_mib"] < 1.5, stage
+        assert 1 / 1.5 < estimate["bytes"] / size < 1.5, stage

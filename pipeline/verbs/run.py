@@ -8,7 +8,7 @@ import click
 
 from pipeline import render
 from pipeline import run as running
-from pipeline.estimate import Last, last_made
+from pipeline.estimate import Estimate, Last, estimates, last_costs
 from pipeline.plan import Planner, select
 from pipeline.verbs.options import device_option, planner_of, print_json, say, with_recipe
 
@@ -56,16 +56,24 @@ def command(
 
 
 def print_plan(planner: Planner, rows: Sequence[running.Row], as_json: bool) -> None:
-    """What would run, and what it took the last time."""
-    names = [row.status.stage.name for row in rows]
-    would_run = {row.status.stage.name for row in rows if row.action == running.WOULD_RUN}
-    last = {name: last_made(planner.store, planner.recipe.name, name) for name in names if name in would_run}
-    if as_json:
-        print_json([{**row.to_json(), "last": to_json(last.get(name))} for name, row in zip(names, rows, strict=True)])
-    else:
-        click.echo(render.plan_table(rows, last, planner.recipe.name))
+    """What would run, what it would cost here, and what it cost the last time; RecipeError for what must fail."""
+    would_run = {row.status.stage.name: row.status for row in rows if row.action == running.WOULD_RUN}
+    costs = {}
+    if would_run:
+        planner.rehearse(would_run)
+        costs = estimates(planner, would_run, say)
+    last = last_costs(planner, would_run)
+    if not as_json:
+        click.echo(render.plan_table(rows, costs, last, planner.recipe.name))
+        return
+    print_json(
+        [
+            {**row.to_json(), "estimate": to_json(costs.get(name)), "last": to_json(last.get(name))}
+            for name, row in ((row.status.stage.name, row) for row in rows)
+        ]
+    )
 
 
-def to_json(last: Last | None) -> dict[str, Any] | None:
+def to_json(cost: Estimate | Last | None) -> dict[str, Any] | None:
     """As plain data; None for a stage that would not run or was never made."""
-    return last.to_json() if last else None
+    return cost.to_json() if cost else None

@@ -8,6 +8,9 @@ import pytest
 
 from pipeline.cli import VERBS
 
+SLACK = 6.0
+"""A run of seconds on a machine that tests share tells the order of a time, and no more."""
+
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_json(verb: str) -> None:
@@ -50,18 +53,45 @@ def test_dry_run_tells_what_each_stage_took_the_last_time(pipeline, finished, ca
         "digest": manifest["digest"],
     }
     assert rows["teacher"]["last"] is None and rows["teacher"]["action"] == "current"
-    text = call(*words)[1]
-    assert text.splitlines()[-1].startswith("in all ") and "unknown" not in text
+    estimated, measured = rows["bench"]["estimate"], manifest["seconds"]
+    assert estimated["why"] == "" and measured / SLACK < estimated["seconds"] < measured * SLACK
+    assert rows["teacher"]["estimate"] is None
+    _, text, told = call(*words)
+    assert text.splitlines()[-2].startswith("in all about ") and text.splitlines()[-1].startswith("the last time ")
+    assert "calibrates" not in told
 
 
-def test_dry_run_of_what_was_never_made(pipeline, shelf, call) -> None:
+def test_dry_run_tells_what_each_stage_would_cost(pipeline, finished, call, tmp_path) -> None:
+    code, out, told = call(*pipeline.words("run", tmp_path, "--dry-run"), "--json")
+    assert code == 0 and "calibrates, a few seconds: steps of pspnet_resnet18" in told
+    assert not (tmp_path / "store").exists()
+    manifests = [json.loads(path.read_text()) for path in finished[0].glob("store/*/*/*/manifest.json")]
+    made = {manifest["stage"]: manifest for manifest in manifests}
+    rows = {row["stage"]: row for row in json.loads(out) if row["action"] == "would run"}
+    assert set(rows) == set(made) == {"data", "teacher", "position", "distill", "baseline", "export.onnx", "bench"}
+    for stage, row in rows.items():
+        estimate = row["estimate"]
+        assert estimate["why"] == "", stage
+        assert made[stage]["seconds"] / SLACK < estimate["seconds"] < made[stage]["seconds"] * SLACK, stage
+        size = sum(file["bytes"] for file in made[stage]["files"].values())
+        assert size / 2 < estimate["bytes"] < 3 * size, stage
+        assert made[stage]["process_peak_mib"] / 2 < estimate["peak_mib"] < 2 * made[stage]["process_peak_mib"], stage
+
+
+def test_dry_run_of_what_was_never_made(pipeline, shelf, call, monkeypatch) -> None:
+    monkeypatch.setattr("stages.estimates.training.estimate", refuse)
     shelf.add("data", seconds=90.0, recipe="camvid-cpu", files={"index.json": "x" * 2047})
     code, out, _ = call(*pipeline.words("run", shelf.home, "--dry-run", "--until", "teacher"))
     assert code == 0
-    data, teacher, totals = out.splitlines()[1:]
+    data, teacher, _, last, unknown = out.splitlines()[1:]
     assert "1 min 30 s (camvid-cpu)" in data and "2.0 KiB (camvid-cpu)" in data
-    assert teacher.split()[:5] == ["teacher", "would", "run", "unknown", "unknown"]
-    assert totals == "in all 1 min 30 s and 2.0 KiB the last time; unknown, as never made: teacher"
+    assert teacher.split()[:8] == ["teacher", "would", "run", "-", "-", "-", "-", "-"]
+    assert last == "the last time 1 min 30 s and 2.0 KiB"
+    assert unknown == "teacher: not estimated: no memory"
+
+
+def refuse(*_: object) -> None:
+    raise RuntimeError("no memory")
 
 
 def test_dry_run_with_nothing_to_do(pipeline, finished, call) -> None:
