@@ -38,8 +38,7 @@ def stepped(x: list[float], **changes) -> tuple[Line, dict[str, Tensor]]:
     learner.start(start_fabric("fp32", "cpu", seed=0))
     learner.clear()
     for number, part in enumerate(torch.tensor(x).chunk(config.accumulate), 1):
-        with learner.part(last=number == config.accumulate):
-            learner.backward(learner.wrapped(part)[0])
+        learner.backward(learner.wrapped(part)[0])
     return module, learner.step(0)
 
 
