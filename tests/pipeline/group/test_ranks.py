@@ -33,3 +33,11 @@ def test_shares_are_the_batch_in_order() -> None:
     shares = [positions[Group(rank, 4).share(12)] for rank in range(4)]
     assert [list(share) for share in shares] == [[20, 21, 22], [23, 24, 25], [26, 27, 28], [29, 30, 31]]
     assert list(positions[ALONE.share(12)]) == list(positions)
+
+
+def test_only_run_is_for_several_processes(call, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "RANK": "0", STARTED: "run"}.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = call("status", "--home", tmp_path)
+    wanted = "error: torchrun starts 8 processes, and status is the work of one: start it as python -m pipeline status"
+    assert (code, out, err) == (2, "", f"{wanted}\n")

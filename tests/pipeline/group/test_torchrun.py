@@ -98,14 +98,6 @@ def test_scores_are_exactly_one_processs(home: tuple[Path, Any], pipeline: Any, 
         assert (by_one / name).read_text() == (by_two / name).read_text()
 
 
-def test_only_run_is_for_several_processes(tmp_path: Path) -> None:
-    done = run(["status", "--home", str(tmp_path)])
-    assert done.returncode != 0 and done.stdout == ""
-    assert done.stderr.startswith(
-        "error: torchrun starts 2 processes, and status is the work of one: start it as python"
-    )
-
-
 def troubled(pipeline: Any, home: Path, net: Path) -> tuple[list[str], Mapping[str, str]]:
     """Words of a run whose teacher's network makes trouble, and the environment in which it is found."""
     settings = {
@@ -130,6 +122,7 @@ def test_the_failure_of_one_process_ends_all_and_is_told_once(pipeline: Any, tmp
     assert "KeyboardInterrupt" not in done.stderr and "RankError" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all(pipeline: Any, tmp_path: Path) -> None:
     words, environment = troubled(pipeline, tmp_path / "home", tmp_path / "net")
     done = run(words, TROUBLE="kill", **environment)
