@@ -1,6 +1,5 @@
 """Words between the processes of a torchrun, and the orders that they carry."""
 
-import json
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -71,11 +70,6 @@ def as_words(settings: Mapping[str, Any]) -> dict[str, str | None]:
 def as_paths(words: Mapping[str, str | None]) -> dict[str, Path | None]:
     """Inverse of `as_words`."""
     return {name: None if text is None else Path(text) for name, text in words.items()}
-
-
-def to_text(order: Mapping[str, Any]) -> str:
-    """An order on the channel: `{"look": ...}`, `{"stage": ...}` or `{"end": ...}`."""
-    return json.dumps(order)
 
 
 @contextmanager

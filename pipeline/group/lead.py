@@ -5,6 +5,7 @@ and wait for the next order by looking for it now and then, so that no collectiv
 only one process can do. An order is to look at the shared folders, to run a stage, or to end.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -25,7 +26,6 @@ from pipeline.group.channel import (
     in_group,
     order_name,
     tells_of_lost_peer,
-    to_text,
     wait_for,
 )
 from pipeline.group.ranks import ALONE, Group, started
@@ -35,22 +35,21 @@ from pipeline.stage import Context, Outputs, StageConfig
 class Crew:
     """The other processes, as rank 0 sees them."""
 
-    def __init__(self, group: Group, channel: Channel) -> None:
-        self.group = group
+    def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.given = 0
 
     def give(self, order: Mapping[str, Any]) -> int:
-        """Give the next order; returns its number."""
+        """Give the next order, `{"look": ...}`, `{"stage": ...}` or `{"end": ...}`; returns its number."""
         self.given += 1
-        self.channel.write(order_name(self.given), to_text(order))
+        self.channel.write(order_name(self.given), json.dumps(order))
         return self.given
 
 
 @lru_cache(maxsize=1)
 def crew() -> Crew:
     """The crew of this torchrun; its orders are counted from the first on."""
-    return Crew(started(), connect())
+    return Crew(connect())
 
 
 def group_of(module: ModuleType) -> Group:
@@ -123,6 +122,5 @@ def first_failure(channel: Channel, error: BaseException) -> BaseException:
 
 
 def end() -> None:
-    """Let the others end as well as rank 0 did; where it failed, torchrun ends them."""
-    if started().world > 1:
-        crew().give({"end": {}})
+    """Let the others end, since rank 0 ends well; where it fails, torchrun ends them."""
+    crew().give({"end": {}})
