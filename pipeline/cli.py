@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 import click
 
-from pipeline.errors import PipelineError, StoreError
-from pipeline.signals import Terminated, stop_on_sigterm
+from pipeline.errors import USER_ERROR, PipelineError, RankError, RecipeError, StoreError
+from pipeline.group.ranks import started
+from pipeline.signals import exit_code, stop_on_sigterm
 from pipeline.store.disk import as_full
 from pipeline.verbs.options import say
 
@@ -39,10 +40,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Verb to the dotted module that holds its click command as `command`."""
-USER_ERROR = 2
-INTERRUPTED = 130
-TERMINATED = 143
-"""128 and the number of the signal, as shells count."""
+GROUP_VERB = "run"
+"""The one that several processes may work on."""
 
 
 class Verbs(click.Group):
@@ -61,13 +60,37 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs)
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Distil a segmentation network, export it, prove it and measure it."""
+    if started().world > 1 and ctx.invoked_subcommand != GROUP_VERB:
+        raise RecipeError(
+            f"torchrun starts {started().world} processes, and {ctx.invoked_subcommand} is the work of one: "
+            f"start it as python -m pipeline {ctx.invoked_subcommand}"
+        )
 
 
 def main() -> int:
-    """Exit code 0; 2 and one line for a user's error; 130 for Ctrl-C, 143 for SIGTERM."""
+    """Exit code 0; 2 and one line for a user's error; 130 for Ctrl-C, 143 for SIGTERM.
+
+    Of the processes of a torchrun, rank 0 is the command; the others do as it says.
+    """
     stop_on_sigterm()
+    group = started()
+    if not group.leads:
+        from pipeline.group.follow import follow
+
+        return follow(group)
+    code = command()
+    if group.world > 1 and code == 0:
+        from pipeline.group.lead import end
+
+        end()
+    return code
+
+
+def command() -> int:
+    """Run the command line; returns its exit code."""
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort as error:
@@ -96,7 +119,9 @@ def unusable(error: OSError) -> PipelineError:
 
 
 def failed(error: PipelineError) -> int:
-    """Say what happened in one line, then what to do."""
+    """Say what happened in one line, then what to do, unless another process has said it."""
+    if isinstance(error, RankError):
+        return USER_ERROR
     say(f"error: {error}")
     say_notes(error)
     return USER_ERROR
@@ -106,7 +131,7 @@ def interrupted(error: BaseException) -> int:
     """Say that nothing is lost, and how to go on."""
     say("interrupted: nothing half made was published")
     say_notes(error)
-    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+    return exit_code(error)
 
 
 def say_notes(error: BaseException) -> None:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+USER_ERROR = 2
+"""Exit code of a command that one of them ended."""
+
 
 class PipelineError(Exception):
     """Base of every error that a user can cause; the command line prints it and exits with 2."""
@@ -25,6 +28,10 @@ class WeightsError(PipelineError):
 
 class TrainingError(PipelineError):
     """Training cannot go on: a term is not finite, a batch is too small."""
+
+
+class RankError(PipelineError):
+    """Another process of a torchrun failed, and has said why."""
 
 
 class ParityError(PipelineError):

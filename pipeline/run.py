@@ -14,6 +14,7 @@ from pipeline.again import command_again
 from pipeline.errors import StoreError
 from pipeline.facts import environment
 from pipeline.graph import STAGES, closure
+from pipeline.group.lead import group_of, look_together, run_together
 from pipeline.identity.fingerprint import first_party
 from pipeline.identity.imports import check_covered, recorded
 from pipeline.identity.keys import machine_settings
@@ -60,6 +61,7 @@ class Row:
 def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> list[Row]:
     """Bring the selected stages up to date, in order; returns a row for each of them."""
     planner.check(selection.selected)
+    look_together(planner.store.home, machine_settings(planner.recipe.configs))
     sweep(planner.store.home)
     wanted = closure(tuple(selection.selected), planner.needs)
     statuses: dict[str, Status] = {}
@@ -72,7 +74,7 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
             refuse_corrupt(status, selection)
             if stage.name in selection.selected:
                 if will_run(status, stage.name in selection.forced):
-                    planner.rehearse(selection.selected)
+                    planner.rehearse(selection.selected - statuses.keys())
                 row = settle(planner, status, statuses, stage.name in selection.forced, say)
                 rows.append(row)
                 status = row.status
@@ -191,9 +193,10 @@ def execute(
                 say(f"{stage.name}: {line}")
 
             settings = machine_settings(planner.recipe.configs)
-            ctx = Context(work, scratch, planner.facts["device"], settings, log, progress, store.home / "cache")
+            device, module = planner.facts["device"], planner.modules[stage.name]
+            ctx = Context(work, scratch, device, settings, log, progress, store.home / "cache", group_of(module))
             with recorded(first_party(status.components["code"])) as imported:
-                outputs = planner.modules[stage.name].run(ctx, inputs, status.config)
+                outputs = run_together(stage.name, module, ctx, inputs, status.config)
             check_covered(stage.name, imported, status.components["code"])
         if status.source_files:
             sources = planner.source_cache.digests(status.source_files)
@@ -233,6 +236,7 @@ def describe(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "process_peak_mib": peak_mib(),
+        "processes": group_of(planner.modules[status.stage.name]).world,
         "environment": environment(planner.facts),
     }
 

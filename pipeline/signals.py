@@ -12,6 +12,9 @@ from typing import Any, Self
 
 GRACE_S = 30
 """What a helping process gets to live after a SIGTERM; torchrun and schedulers wait as long before they kill."""
+INTERRUPTED = 130
+TERMINATED = 143
+"""Exit codes: 128 and the number of the signal, as shells count."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -90,3 +93,8 @@ def outlast_a_stop(worker: int) -> None:
         signal.alarm(GRACE_S)
 
     signal.signal(signal.SIGTERM, later)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a process that a signal ended."""
+    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED

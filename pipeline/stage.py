@@ -20,6 +20,9 @@ and may offer
     available(facts) -> str | None                          why it cannot run on this machine, or None
     figures(folder) -> dict[str, dict[str, float]]          tables of figures in the files of its artifact, beyond
                                                             metrics.json: what `diff` sets side by side
+    DISTRIBUTED: bool                                       whether every process of a torchrun calls `run`, each with
+                                                            its `ctx.group`; what those but rank 0 write is thrown
+                                                            away. Without it, rank 0 alone calls it, as if alone
 
 What a stage would cost is told by the module that pipeline/graph.py names as its estimator (pipeline/estimate.py).
 """
@@ -32,6 +35,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from pipeline.group.ranks import ALONE, Group
 
 
 class Mark(Enum):
@@ -83,6 +88,8 @@ class Context:
     """`with ctx.progress(title, total_iterations, done_before) as bar: bar.step(images, terms)`."""
     cache: Path | None = None
     """Folder for what can be made again, shared by stages and runs; it may be deleted between them."""
+    group: Group = ALONE
+    """The processes that run the stage together."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from pipeline.group.ranks import started
 from pipeline.stage import Context, Mark, Outputs, StageConfig
 from stages.losses import methods
 from stages.losses.methods import TermConfig, needs_position, needs_teacher, resolve
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from stages.training.student import Teacher
 
 VERSION = 1
+DISTRIBUTED = True
 SHARE_PICTURE = "gradient_share.png"
 
 
@@ -91,9 +93,14 @@ def choices(config: Config) -> dict[str, Any]:
 
 
 def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
-    """RecipeError for a tap that student or teacher lack, before the teacher is trained for it."""
-    from stages.training.rehearsal import check_taps
+    """RecipeError for a tap that student or teacher lack, before the teacher is trained for it.
 
+    TrainingError for a package that the training would miss, and for a batch that the processes cannot share.
+    """
+    from stages.training.rehearsal import check_taps
+    from stages.training.share import check_batch
+
+    check_batch("distill", config, started())
     require_tensorboard(config.tensorboard)
     terms = terms_of(config)
     taps = [(f"distill.terms.{name}.tap", term.tap) for name, term in terms.items()]
@@ -117,7 +124,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.student import train_net
 
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group)
     net, spec = build_net(ctx, config.student, index, config)
     terms = terms_of(config)
     teacher = load_teacher(inputs, terms)
@@ -128,12 +135,14 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     batches = crops(ctx, inputs["data"], index, config)
     title = f"student, method {config.method}"
     probe = GradientShare(config.gradient_share_iterations, config.iterations, ctx.log)
-    gaps = gaps_of(ctx, inputs["data"], index, config, terms)
+    gaps = gaps_of(ctx, inputs["data"], index, config, terms) if ctx.group.leads else None
     look = gaps.look if gaps else None
     rated = val_score(ctx, net, spec, inputs["data"], index, config, fabric)
     history = train_net(fabric, net, spec, terms, batches, config, ctx, title, teacher, probe, look, rated)
     net.aux_head = None
     scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
+    if not ctx.group.leads:
+        return Outputs()
     write_artifact(ctx, net, spec, inputs["data"], scores, history, config, title.capitalize())
     drawn = draw_gradient_share(history, f"Method {config.method}", ctx.work / SHARE_PICTURE)
     told = gaps.write() if gaps else ()

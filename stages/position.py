@@ -8,11 +8,13 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.errors import DataError, TrainingError
+from pipeline.group.ranks import started
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.training.config import OptimiserConfig, Split
 from stages.training.scalars import require_tensorboard
 
 VERSION = 1
+DISTRIBUTED = True
 
 
 class Config(OptimiserConfig):
@@ -49,10 +51,15 @@ def code(config: Config) -> tuple[str, ...]:
 
 
 def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
-    """RecipeError for a tap that the teacher lacks, before it is trained."""
+    """RecipeError for a tap that the teacher lacks, before it is trained.
+
+    TrainingError for a package that the training would miss, and for a batch that the processes cannot share.
+    """
     from stages.nets.config import NetConfig
     from stages.training.rehearsal import check_taps
+    from stages.training.share import check_batch
 
+    check_batch("position", config, started())
     require_tensorboard(config.tensorboard)
     teacher = configs["teacher"]
     if isinstance(teacher, NetConfig):
@@ -67,16 +74,20 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.curve import CURVE
     from stages.training.device import start_fabric
     from stages.training.readout import content_readout, feature_readout, train_and_score
+    from stages.training.share import told_batch
 
     index = read_index(inputs["data"])
     if not index.samples(config.held_out):
         raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
-    fabric = start_fabric(config.precision, ctx.device, config.seed)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, group=ctx.group)
+    ctx.log(told_batch(config.batch, ctx.group))
     metrics: dict[str, Any] = {"tap": config.tap}
     features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)
     history, metrics["features"] = train_and_score(fabric, features, inputs["data"], index, config, ctx)
     content = content_readout(grid_hw, config)
     _, metrics["content_only"] = train_and_score(fabric, content, inputs["data"], index, config, ctx)
+    if not ctx.group.leads:
+        return Outputs()
     save_weights(ctx.work, features.net)
     description = {"tap": config.tap, "channels": features.net.channels, "hidden": config.hidden}
     (ctx.work / "config.json").write_text(json.dumps(description, indent=1) + "\n")

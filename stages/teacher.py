@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.errors import RecipeError
+from pipeline.group.ranks import started
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.losses import methods
 from stages.losses.methods import TermConfig
@@ -16,6 +17,7 @@ from stages.training.config import TrainingConfig
 from stages.training.scalars import require_tensorboard
 
 VERSION = 1
+DISTRIBUTED = True
 
 
 class Config(NetConfig, TrainingConfig):
@@ -52,8 +54,11 @@ def choices(config: Config) -> dict[str, Any]:
 
 
 def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
-    """TrainingError for a package that the training would miss."""
+    """TrainingError for a package that the training would miss, and for a batch that the processes cannot share."""
+    from stages.training.share import check_batch
+
     require_tensorboard(config.tensorboard)
+    check_batch("teacher", config, started())
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
@@ -67,7 +72,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     if config.iterations == 0 and config.weights is None:
         raise RecipeError("teacher.iterations = 0 publishes a network as its file has it: give teacher.weights")
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group)
     net, spec = build_net(ctx, config, index, config)
     history = []
     if config.iterations:
@@ -75,5 +80,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
         rated = val_score(ctx, net, spec, inputs["data"], index, config, fabric)
         history = train_net(fabric, net, spec, terms_of(config), batches, config, ctx, "teacher", score=rated)
     scores = score(ctx, net, spec, inputs["data"], index, config, fabric)
+    if not ctx.group.leads:
+        return Outputs()
     write_artifact(ctx, net, spec, inputs["data"], scores, history, config, "Teacher")
     return Outputs(summary=summary(scores), volatile=volatile(scores, history))

@@ -16,7 +16,7 @@ from pipeline.store.store import Artifact
 METRICS = "metrics.json"
 PER_CLASS = "per_class_iou"
 COMPONENTS = ("config", "choices", "sources", "inputs", "code", "environment", "stage", "schema")
-RUN = ("stage", "recipe", "seconds", "process_peak_mib", "failures")
+RUN = ("stage", "recipe", "seconds", "process_peak_mib", "processes", "failures")
 """What a manifest says of the run that made the artifact."""
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from stages.collectives import drawn
 from stages.losses.binding import Bound, Seen, Setting
 from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32, no_autocast, resize
@@ -56,7 +57,7 @@ class Critic(nn.Module):
     def forward(self, student_NChw: Tensor, teacher_NChw: Tensor) -> Tensor:
         """Wasserstein distance plus the weighted gradient penalty, in float32 whatever the autocast."""
         student_NChw, teacher_NChw = (readable(logits.detach()) for logits in (student_NChw, teacher_NChw))
-        share_N111 = torch.rand(len(student_NChw), 1, 1, 1, device=student_NChw.device)
+        share_N111 = drawn(len(student_NChw), student_NChw.device)[:, None, None, None]
         # One power iteration serves the three passes.
         with no_autocast(student_NChw), nn.utils.parametrize.cached():
             distance = wasserstein(self.discriminator(student_NChw), self.discriminator(teacher_NChw))

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stages.losses.binding import Bound, Setting
-from stages.losses.counts import normalised
+from stages.losses.counts import normalised, of_batch
 from stages.losses.maps import at_least_fp32
 from stages.losses.methods import TermConfig
 
@@ -22,7 +22,7 @@ def pixel_wise(student_NChw: Tensor, teacher_NChw: Tensor, reduction: str = "mea
     teacher = F.softmax(at_least_fp32(teacher_NChw).detach() / temperature, dim=1)
     log_student = F.log_softmax(at_least_fp32(student_NChw) / temperature, dim=1)
     total = -(teacher * log_student).sum() * temperature**2
-    return total / (h * w) if reduction == "published" else normalised(total, n * h * w)
+    return of_batch(total) / (h * w) if reduction == "published" else normalised(total, n * h * w)
 
 
 def build(term: TermConfig, _: Setting) -> Bound:

@@ -48,7 +48,8 @@ def score(
             counted = counts(ctx, net, spec, data, index, split, config, fabric, partial(bar.step, terms={}))
         changed = config.evaluation.model_dump(mode="json", exclude_defaults=True, exclude={"subsets"})
         scores[split] = scores_of(counted, index, split) | ({"evaluation": changed} if changed else {})
-        write_confusion(ctx.work, split, counted[WHOLE].confusion.counts, [c.name for c in index.classes])
+        if ctx.group.leads:
+            write_confusion(ctx.work, split, counted[WHOLE].confusion.counts, [c.name for c in index.classes])
         for line in told(split, scores[split], config.evaluation):
             ctx.log(line)
     return scores

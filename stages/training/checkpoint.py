@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -12,7 +12,9 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Mark
+from stages.collectives import rank
 from stages.training.config import OptimiserConfig
+from stages.training.generators import go_on, part_ways, states_of_all
 
 Row = dict[str, Any]
 
@@ -35,21 +37,29 @@ def checkpoint_path(scratch: Path, title: str) -> Path:
 class Checkpoint:
     """The whole state of a training in one file: that of its parts by name, of the generators, and the history."""
 
-    def __init__(self, path: Path, parts: Mapping[str, Stateful], config: OptimiserConfig) -> None:
+    def __init__(
+        self, path: Path, parts: Mapping[str, Stateful], config: OptimiserConfig, log: Callable[[str], None]
+    ) -> None:
         self.path = path
         self.parts = parts
         self.made_with = settings(config)
+        self.seed = config.seed
+        self.log = log
 
     def save(self, iteration: int, history: list[Row]) -> None:
-        """Write the state; the rename makes it the old one or the new one, never half."""
+        """Write the state; the rename makes it the old one or the new one, never half.
+
+        All processes call it: rank 0 writes, and the generators of all are in it.
+        """
         state = {
             "iteration": iteration,
             "made_with": self.made_with,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all(),
+            "generators": states_of_all(),
             "history": history,
         }
+        if rank():
+            return
         part = self.path.with_suffix(".part")
         try:
             # Through a file of Python's, so that a full disk is told as such.
@@ -63,8 +73,12 @@ class Checkpoint:
             raise
 
     def restore(self) -> tuple[int, list[Row]]:
-        """The iteration to go on from and the history so far; (0, []) where there is no checkpoint."""
+        """The iteration to go on from and the history so far; (0, []) where there is no checkpoint.
+
+        The generators of the processes go on too; where there is no checkpoint, they part ways.
+        """
         if not self.path.exists():
+            part_ways(self.seed)
             return 0, []
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -74,9 +88,7 @@ class Checkpoint:
         except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise TrainingError(f"cannot resume from {self.path}: {reason}; delete that file to start again") from error
-        torch.set_rng_state(state["rng"])
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        go_on(state["generators"], self.seed, state["iteration"], self.log)
         return state["iteration"], state["history"]
 
     def refuse_another(self, made_with: Mapping[str, Any]) -> None:

@@ -115,6 +115,9 @@ class TrainingConfig(OptimiserConfig):
     """Random colours, off by default as in the paper."""
     augment_on: Annotated[Literal["auto", "cpu", "gpu"], AbsentAt("auto")] = "auto"
     """Where crops are cut and scaled, from the same draws: `auto` takes the GPU where there is one."""
+    batch_norm: Annotated[Literal["process", "sync", "frozen"], AbsentAt("process")] = "process"
+    """Over which images it takes its statistics: `process` those of one process, `sync` those of all (GPUs only),
+    `frozen` none: it keeps the statistics of the weights that it starts from."""
     evaluate: tuple[Split, ...] = ("val", "test")
     """Splits that are scored after training; splits without images or labels are left out."""
     evaluation: Annotated[EvaluationConfig, AbsentAt(EvaluationConfig())] = EvaluationConfig()

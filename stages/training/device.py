@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import TrainingError
+from pipeline.group.ranks import ALONE, Group
 
 if TYPE_CHECKING:
     import torch
@@ -47,26 +49,76 @@ def require_device(device: str) -> None:
         raise TrainingError("torch sees no GPU: run with --device cpu, or see python -m pipeline doctor")
 
 
-def start_fabric(precision: str, device: str, seed: int, compile: bool = False) -> Fabric:
-    """A Fabric on one device, its generators seeded; TF32 off so that fp32 means fp32.
+def start_fabric(precision: str, device: str, seed: int, compile: bool = False, group: Group = ALONE) -> Fabric:
+    """A Fabric on this process's device, its generators seeded; TF32 off so that fp32 means fp32.
 
-    TrainingError where the device has not what is asked for: a GPU, a precision, a compiler for `compile`.
+    In a group of several processes every one of them calls this, and they form their group here. TrainingError where
+    the device has not what is asked for: a GPU for each process, a precision, a compiler for `compile`.
     """
     import torch
     from lightning_fabric import Fabric
 
     # Fabric announces its precision on stderr; the stage's own log says it.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    require_device(device)
-    resolved = resolve_precision(precision, device)
+    choose_device(device, group)
+    resolved = FABRIC_PRECISION[resolve_precision(precision, device)]
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     if compile:
         from stages.training.compiled import require_compiler
 
         require_compiler(device)
-    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[resolved])
+    fabric = (
+        Fabric(accelerator=device, devices=1, precision=resolved)
+        if group.world == 1
+        else group_fabric(resolved, device, group)
+    )
     torch.manual_seed(seed)
+    return fabric
+
+
+def choose_device(device: str, group: Group) -> None:
+    """Choose this process's GPU, where it is to have one.
+
+    TrainingError where there is none, or fewer than processes, and where machines have unlike numbers of processes.
+    """
+    import torch
+
+    if group.local_world * group.nodes != group.world:
+        raise TrainingError(
+            f"{group.local_world} processes on this machine, {group.world} on {group.nodes}: give torchrun one "
+            "--nproc-per-node on all machines"
+        )
+    require_device(device)
+    if device != "cuda":
+        return
+    gpus = torch.cuda.device_count()
+    if group.local_world > gpus:
+        raise TrainingError(
+            f"{group.local_world} processes on this machine, which has {gpus} GPUs, and each needs its own: start "
+            f"torchrun with --nproc-per-node {gpus}"
+        )
+    if group.world > 1:
+        # Before anything asks for a GPU, or every process would open the first one.
+        torch.cuda.set_device(group.local_rank)
+
+
+def group_fabric(precision: str, device: str, group: Group) -> Fabric:
+    """The Fabric of one of several processes: their gradients are averaged while they are computed."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    from stages.channel import form_group
+
+    form_group(group, device)
+    # A 1x1 kernel has the same memory in both layouts, and DDP sees two.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    # A static graph may leave weights without a gradient, such as an auxiliary head's that no term reads.
+    strategy = DDPStrategy(static_graph=True)
+    fabric = Fabric(
+        accelerator=device, devices=group.local_world, num_nodes=group.nodes, strategy=strategy, precision=precision
+    )
+    fabric.launch()
     return fabric
 
 

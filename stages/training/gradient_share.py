@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stages.collectives import averaged
 from stages.losses.terms import DistillationTerms
 from stages.losses.watch import Watch
 
@@ -78,7 +79,7 @@ def gradient_norm(term: str, value: Tensor, tapped: Tensor, weights: Tensor, wat
     with watch.lap(term, value):
         (gradient,) = torch.autograd.grad(value * SEED_GRADIENT, tapped, retain_graph=True)
     (gradient,) = torch.autograd.grad(tapped, weights, gradient, retain_graph=True)
-    return float(torch.linalg.vector_norm(gradient.float())) / SEED_GRADIENT
+    return float(torch.linalg.vector_norm(averaged(gradient.float()))) / SEED_GRADIENT
 
 
 def last_shared_weights(net: nn.Module, maps: Iterable[Tensor]) -> tuple[str, Tensor] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from stages.collectives import take_from_rank_0
 from stages.training.average import Average, copied
 from stages.training.config import TrainingConfig
 
@@ -48,6 +49,7 @@ class Keeper:
         """Score what would be published now, and remember it where it is the best so far."""
         assert self.score is not None
         with self.averaged():
+            take_from_rank_0(self.module)
             score = self.score()
             if self.keeps_best and score > self.best_score:
                 self.best_score = score
@@ -66,11 +68,13 @@ class Keeper:
                 self.average.swap()
 
     def publish(self) -> None:
-        """Put the weights that are published into the module."""
+        """Put the weights that are published into the module, of all processes the same."""
         if self.best:
             self.module.load_state_dict(self.best)
         elif self.average:
             self.average.swap()
+        # Each process counts running statistics of its own; those of rank 0 are kept.
+        take_from_rank_0(self.module)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs of it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -19,7 +18,7 @@ GRADIENT_NORM = "norm_before_clip"
 class Learner:
     """A module, its own optimiser and its learning rates; both are one thing in a checkpoint.
 
-    A step is `clear`, then `backward` within `part` for each part of the batch, then `step`.
+    A step is `clear`, then `backward` for each part of the batch, then `step`.
     """
 
     def __init__(self, module: nn.Module, groups: Groups, config: OptimiserConfig) -> None:
@@ -38,13 +37,12 @@ class Learner:
         """Forget the gradients of the step before."""
         self.stepper.zero_grad(set_to_none=True)
 
-    def part(self, last: bool) -> AbstractContextManager[None]:
-        """Around forward and backward of one part: processes sum their gradients in the last one alone."""
-        context: AbstractContextManager[None] = self.fabric.no_backward_sync(self.wrapped, enabled=not last)
-        return context
-
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of one part's loss, so that the step's gradient is the mean over its parts."""
+        """Add the gradient of one part's loss, so that the step's gradient is the mean over its parts.
+
+        Processes average what has added up in every part, which changes nothing of the parts before: to leave it to the
+        last one (`no_sync`) is not for a static graph, which DDP learns in its first backward.
+        """
         parts = self.config.accumulate
         self.fabric.backward(loss if parts == 1 else loss / parts)
 

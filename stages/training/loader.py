@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import DataError
 from pipeline.facts import usable_cores
+from pipeline.group.ranks import ALONE, Group
 from pipeline.signals import outlast_a_stop
 from stages.training.augment import Augmentation, Draw, crop_into, crop_on_device, draw
 from stages.training.pictures import Pictures
@@ -49,15 +50,16 @@ def training_batches(
     iterations: int,
     workers: int,
     device: str | None = None,
+    group: Group = ALONE,
 ) -> Generator[Batch]:
-    """Batches `start_iteration` .. `iterations` - 1 of the stream that `seed` fixes.
+    """Batches `start_iteration` .. `iterations` - 1 of the stream that `seed` fixes, or a process's share of each.
 
     Every epoch is a new permutation of the split; a sample's augmentation depends on (seed, position in the
     stream) alone. `workers` processes load ahead, at most one a core; 0 loads in this one. Where a `device` is
     given, it cuts the crops out of whole images, from the same draws. DataError for an unreadable file.
     """
-    stream = Stream(pictures, augmentation, batch, seed, whole=device is not None)
-    processes = min(workers, usable_cores())
+    stream = Stream(pictures, augmentation, batch, seed, device is not None, group)
+    processes = min(workers, max(1, usable_cores() // group.local_world))
     # The loader's processes are the threads: a pool of OpenCV's own would not survive their fork.
     cv2.setNumThreads(1)
     loader = DataLoader(
@@ -90,7 +92,13 @@ class Stream(Dataset[Batch | Uncropped | DataError]):
     """Batch by iteration; a fault is returned, since a worker that raised it would wrap it in a traceback."""
 
     def __init__(
-        self, pictures: Pictures, augmentation: Augmentation, batch: int, seed: int, whole: bool = False
+        self,
+        pictures: Pictures,
+        augmentation: Augmentation,
+        batch: int,
+        seed: int,
+        whole: bool = False,
+        group: Group = ALONE,
     ) -> None:
         self.pictures = pictures
         self.augmentation = augmentation
@@ -98,9 +106,11 @@ class Stream(Dataset[Batch | Uncropped | DataError]):
         self.seed = seed
         self.whole = whole
         """Whether the images are given as they are, beside their draws."""
+        self.share = group.share(batch)
+        """Which images of a batch this process reads."""
 
     def __getitem__(self, iteration: int) -> Batch | Uncropped | DataError:
-        positions = range(iteration * self.batch, (iteration + 1) * self.batch)
+        positions = range(iteration * self.batch, (iteration + 1) * self.batch)[self.share]
         try:
             return self.uncropped(positions) if self.whole else self.crops(positions)
         except DataError as error:

@@ -12,8 +12,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
-from pipeline.signals import HeldBack
+from pipeline.signals import HeldBack, Terminated
 from pipeline.stage import Context
+from stages.collectives import any_of
 from stages.losses.watch import finished
 from stages.training.checkpoint import Checkpoint, Row, Stateful, checkpoint_path
 from stages.training.config import OptimiserConfig
@@ -54,6 +55,8 @@ def train(
     and, third, what an adversary learns from, which takes its own step after each of the module's. `keeper` chooses
     the weights with which the module ends: the last, unless one is given.
 
+    Several processes each see their share of a batch, and all end with the same weights and history.
+
     SIGTERM or Ctrl-C ends the training after the current step, with its state on disk, and raises Terminated or
     KeyboardInterrupt. TrainingError for a value that is not finite; the last good state stays on disk.
     """
@@ -66,7 +69,7 @@ def train(
         each.start(fabric)
     with (
         ctx.progress(title, config.iterations, start) as bar,
-        scalars(ctx, title, config.tensorboard, start) as training.write,
+        scalars(ctx, title, config.tensorboard and ctx.group.leads, start) as training.write,
         HeldBack() as stop,
         closing(batches(start)) as stream,
     ):
@@ -101,7 +104,7 @@ class Training:
         self.precision = fabric.strategy.precision
         self.readings = Readings(title, fabric.device.type == "cpu", loss_scale(self.precision) is not None)
         parts: dict[str, Stateful] = {**learners, "precision": self.precision, "keeper": keeper}
-        self.checkpoint = Checkpoint(checkpoint_path(ctx.scratch, title), parts, config)
+        self.checkpoint = Checkpoint(checkpoint_path(ctx.scratch, title), parts, config, ctx.log)
         self.history: list[Row] = []
         self.write: Write = lambda row: None
 
@@ -129,15 +132,16 @@ class Training:
     def save_if_due(self, done: int, stop: HeldBack) -> None:
         """Put the state after `done` steps on disk every few steps; where a stop was asked for, do so and raise it."""
         every = done % self.config.checkpoint_iterations == 0 or done == self.config.iterations
-        if not (every or stop.asked or self.rated_after(done)):
+        asked = asked_of_any(stop)
+        if not (every or asked or self.rated_after(done)):
             return
         self.readings.read()
         check_weights(self.learners, done - 1, self.title)
         check_scale(self.precision, self.title)
         self.checkpoint.save(done, self.history)
-        if stop.asked:
+        if asked:
             self.log(f"{self.title}: stopped after {done} of {self.config.iterations} iterations, which are kept")
-            raise stop.asked
+            raise asked
 
     def rated_after(self, done: int) -> bool:
         """Whether the weights are scored after `done` steps."""
@@ -154,6 +158,11 @@ class Training:
         self.history[-1][VAL] = score
         self.write({"iteration": done - 1, VAL: score})
         self.log(f"{self.title}: after {done} iterations mIoU {100 * score:.2f} % on val")
+
+
+def asked_of_any(stop: HeldBack) -> KeyboardInterrupt | None:
+    """What asked this process to stop, or another one: all stop after the same step."""
+    return (stop.asked or Terminated()) if any_of(stop.asked is not None) else None
 
 
 class Clock:
@@ -183,11 +192,10 @@ def take_step(
     values, given, noted = [], [], {}
     learner.clear()
     for number, arguments in enumerate(parts, 1):
-        with learner.part(last=number == learner.config.accumulate):
-            total, terms, *read = learner.wrapped(*arguments)
-            if probe and number == 1:
-                noted = probe(iteration)
-            learner.backward(total)
+        total, terms, *read = learner.wrapped(*arguments)
+        if probe and number == 1:
+            noted = probe(iteration)
+        learner.backward(total)
         values.append({"total": total.detach(), **terms})
         given.append(read)
     norm = learner.step(iteration)
@@ -202,10 +210,9 @@ def answer(
     began = finished(next(adversary.module.parameters())) if noted else 0.0
     values = []
     adversary.clear()
-    for number, read in enumerate(given, 1):
-        with adversary.part(last=number == len(given)):
-            total, terms = adversary.wrapped(*read)
-            adversary.backward(total)
+    for read in given:
+        total, terms = adversary.wrapped(*read)
+        adversary.backward(total)
         values.append({name: value.detach() for name, value in terms.items()})
     adversary.step(iteration)
     if noted:

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import torch
 
 from pipeline.errors import TrainingError
+from pipeline.stage import Context
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import resolve_precision
+from stages.training.share import told_batch
 
 CPU_WORDS = ("not enough memory", "can't allocate memory")
 """What the message of torch's CPU allocator says; it raises a plain RuntimeError."""
@@ -31,19 +33,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in CPU_WORDS)
 
 
-def too_large(title: str, config: OptimiserConfig, device: str) -> str:
+def too_large(title: str, config: OptimiserConfig, ctx: Context) -> str:
     """What was asked for of a training, and what to lower, in the order in which it costs least."""
-    part, precision = config.batch // config.accumulate, resolve_precision(config.precision, device)
-    asked = f"batch {config.batch}" + (f" in {config.accumulate} parts" if config.accumulate > 1 else "")
+    own, precision = config.batch // ctx.group.world, resolve_precision(config.precision, ctx.device)
+    asked = told_batch(config.batch, ctx.group) + (f" in {config.accumulate} parts" if config.accumulate > 1 else "")
     ways = []
     if precision == "fp32":
         ways.append("precision = 'bf16-mixed'")
     # Batch norms want two images a part.
-    smaller = next((size for size in range(part - 1, 1, -1) if config.batch % size == 0), None)
+    smaller = next((size for size in range(own // config.accumulate - 1, 1, -1) if own % size == 0), None)
     if smaller:
-        ways.append(f"accumulate = {config.batch // smaller} (the same batch in smaller parts)")
+        ways.append(f"accumulate = {own // smaller} (the same batch in smaller parts)")
     if isinstance(config, TrainingConfig):
         asked += f", crop {config.crop_px[0]}x{config.crop_px[1]}"
         ways.append("a smaller crop_px")
     ways.append("a smaller batch")
-    return f"{title}: memory of the {device} does not suffice for {asked}, precision {precision}: try {', '.join(ways)}"
+    what = f"{title}: memory of the {ctx.device} does not suffice for {asked}, precision {precision}"
+    return f"{what}: try {', '.join(ways)}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import TrainingError
+from stages.collectives import averaged
 from stages.training.learner import GRADIENT_NORM
 
 READ_EVERY = 10
@@ -16,7 +17,7 @@ READ_EVERY = 10
 
 
 class Readings:
-    """Scalars of each step by name; `latest` holds those of the last step that was read.
+    """Scalars of each step by name, means over the processes; `latest` holds those of the last step that was read.
 
     A CPU's are read in every step. TrainingError names the first step with a value that is not finite; a gradient's
     norm may be infinite where `scaled`: a scaler that tries out its factor leaves such a step out.
@@ -38,7 +39,7 @@ class Readings:
     def read(self) -> Mapping[str, float]:
         """All that waits; returns the last step's."""
         for iteration, names, numbers in self.waiting:
-            self.latest = dict(zip(names, numbers.tolist(), strict=True))
+            self.latest = dict(zip(names, averaged(numbers).tolist(), strict=True))
             self.check(iteration)
         self.waiting.clear()
         return self.latest

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from pipeline.group.ranks import Group
 from pipeline.stage import Context
 from stages.datasets.index import Index, Sample, images_root
 from stages.datasets.pixels import read_fitted_image
@@ -23,6 +24,7 @@ from stages.nets.taps import add_taps
 from stages.training.device import memory_format
 from stages.training.loop import train
 from stages.training.memory import memory_told, too_large
+from stages.training.share import check_images
 from stages.training.start import place
 
 if TYPE_CHECKING:
@@ -101,18 +103,22 @@ class FrozenMaps:
             self.kept_bytes += size
         return map_CHW
 
-    def batches(self, start: int, config: Config) -> Generator[Tensor]:
-        """Batches N x C x h x w; what stands in one depends on (seed, iteration) alone."""
+    def batches(self, start: int, config: Config, group: Group) -> Generator[Tensor]:
+        """This process's share of batches N x C x h x w; what stands in one depends on (seed, iteration) alone."""
+        own = group.share(config.batch)
         for iteration in range(start, config.iterations):
             rng = np.random.default_rng((config.seed, iteration))
             positions = rng.integers(len(self.samples), size=config.batch)
             mirrored = rng.random(config.batch) < (0.5 if config.mirror else 0.0)
-            maps = [self.map_of(int(p), bool(m)) for p, m in zip(positions, mirrored, strict=True)]
+            maps = [self.map_of(int(p), bool(m)) for p, m in zip(positions[own], mirrored[own], strict=True)]
             yield torch.stack(maps).contiguous(memory_format=memory_format(config.channels_last))
 
 
 class RampError(nn.Module):
-    """Mean squared error of the read-out against the two ramps: maps N x C x h x w -> (total, terms)."""
+    """Mean squared error of the read-out against the two ramps: maps N x C x h x w -> (total, terms).
+
+    The maps of all processes are equal in shape, so that the mean of their means is the batch's.
+    """
 
     def __init__(self, net: PositionNet) -> None:
         super().__init__()
@@ -128,19 +134,25 @@ class RampError(nn.Module):
 def train_and_score(
     fabric: Fabric, readout: Readout, data: Path, index: Index, config: Config, ctx: Context
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Train a read-out in place on the train split; returns its history and its held-out scores per axis."""
+    """Train a read-out in place on the train split; returns its history and its held-out scores per axis.
+
+    All processes train it; rank 0 alone scores it, on the few images that there are, and the others have no scores.
+    """
     root = images_root(data, index, ctx.settings)
+    check_images(len(index.samples("train")), ctx.group)
     maps = FrozenMaps(readout.maps, index.samples("train"), index, root, ctx.device)
     module = place(RampError(readout.net), config, ctx.device)
 
     def batches(start: int) -> Generator[Tensor]:
-        return maps.batches(start, config)
+        return maps.batches(start, config, ctx.group)
 
     def parts(iteration: int, maps_NCHW: Tensor) -> Iterator[tuple[Tensor]]:
         return ((part_nCHW,) for part_nCHW in maps_NCHW.chunk(config.accumulate))
 
-    with memory_told(too_large(readout.title, config, ctx.device)):
+    with memory_told(too_large(readout.title, config, ctx)):
         history = train(fabric, module, batches, parts, config, ctx, readout.title)
+    if not ctx.group.leads:
+        return history, {}
     held_out = spread(index.samples(config.held_out), config.held_out_images)
     maps = FrozenMaps(readout.maps, held_out, index, root, ctx.device)
     scores = score(readout.net.eval(), (maps.map_of(i).float() for i in range(len(held_out))))

@@ -17,10 +17,12 @@ from stages.nets.config import NetConfig
 from stages.nets.trial import try_out
 from stages.nets.weights import load_weights, require_whole
 from stages.training.augment import Augmentation
+from stages.training.batch_norm import images_seen, synchronised
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import memory_format
 from stages.training.loader import Batch, training_batches
 from stages.training.pictures import Pictures
+from stages.training.share import check_images, told_batch
 
 
 def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingConfig) -> tuple[nn.Module, NetSpec]:
@@ -33,7 +35,8 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
     torch.manual_seed(training.seed)
     net = build(spec.net, spec.classes, **spec.args).to(ctx.device)
     crop_px = training.crop_px if training.iterations else None
-    try_out(net, spec, index.size_px, crop_px, batch=min(training.batch // training.accumulate, 2))
+    try_out(net, spec, index.size_px, crop_px, batch=min(images_seen(training, ctx), 2))
+    net = synchronised(net, training, ctx)
     if config.weights is None:
         ctx.log(f"{spec.net}: random initialisation, seed {training.seed}")
         return net, spec
@@ -47,12 +50,14 @@ def build_net(ctx: Context, config: NetConfig, index: Index, training: TrainingC
 
 
 def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Callable[[int], Generator[Batch]]:
-    """Function of the first iteration that gives the training batches from there on."""
+    """Function of the first iteration that gives this process's share of the training batches from there on."""
+    check_images(len(index.samples("train")), ctx.group)
     augmentation = Augmentation(config.crop_px, config.scale, config.mirror, config.jitter)
     ctx.log(
-        f"batch {config.batch}, crop {config.crop_px[0]}x{config.crop_px[1]}, "
+        f"{told_batch(config.batch, ctx.group)}, crop {config.crop_px[0]}x{config.crop_px[1]}, "
         f"scale {config.scale[0]}-{config.scale[1]}, mirror {'on' if config.mirror else 'off'}, "
         f"colour jitter {'off' if config.jitter.off else 'on'}"
+        f"{'' if config.batch_norm == 'process' else f', batch norm {config.batch_norm}'}"
     )
     folder = (ctx.cache or ctx.scratch) / "decoded"
     pictures = Pictures(index, images_root(data, index, ctx.settings), "train", config.decoded, folder)
@@ -60,7 +65,15 @@ def crops(ctx: Context, data: Path, index: Index, config: TrainingConfig) -> Cal
 
     def from_iteration(start: int) -> Generator[Batch]:
         return training_batches(
-            pictures, augmentation, config.batch, config.seed, start, config.iterations, config.workers, device
+            pictures,
+            augmentation,
+            config.batch,
+            config.seed,
+            start,
+            config.iterations,
+            config.workers,
+            device,
+            ctx.group,
         )
 
     return from_iteration

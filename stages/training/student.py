@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from stages.nets.catalogue import NetSpec
 from stages.nets.normalise import Normalise
 from stages.nets.shapes import map_shapes
 from stages.training.adversary import Critics
+from stages.training.batch_norm import freeze_statistics, synchronised
 from stages.training.compiled import Call, compiled
 from stages.training.config import TrainingConfig
 from stages.training.device import resolve_precision
@@ -58,12 +59,28 @@ class NetWithTerms(nn.Module):
     without graph}, what the critics learn from).
     """
 
-    def __init__(self, net: nn.Module, normalise: nn.Module, terms: DistillationTerms, compile: bool = False) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        normalise: nn.Module,
+        terms: DistillationTerms,
+        compile: bool = False,
+        frozen_statistics: bool = False,
+    ) -> None:
         super().__init__()
         self.net = net
         self.normalise = normalise
         self.terms = terms
         self.compiled: Call | None = compiled(net) if compile else None
+        self.frozen_statistics = frozen_statistics
+        """Whether batch norm keeps its running statistics while the rest is in training mode."""
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module's, but for batch norm that is frozen."""
+        super().train(mode)
+        if self.frozen_statistics:
+            freeze_statistics(self.net)
+        return self
 
     def forward(
         self,
@@ -107,7 +124,7 @@ def train_net(
     score: Score | None = None,
 ) -> list[dict[str, Any]]:
     """Train `net` in place under the given terms; returns the history. `score` gives the mIoU of `net` on val."""
-    with memory_told(too_large(title, config, ctx.device)):
+    with memory_told(too_large(title, config, ctx)):
         place(net, config, ctx.device)
         frozen = frozen_teacher(fabric, teacher, config, ctx) if teacher else None
         terms = DistillationTerms(
@@ -119,10 +136,11 @@ def train_net(
         )
         for line in terms.describe():
             ctx.log(line)
-        module = NetWithTerms(net, Normalise(spec.mean, spec.std), terms, config.compile)
+        normalise, frozen_statistics = Normalise(spec.mean, spec.std), config.batch_norm == "frozen"
+        module = NetWithTerms(net, normalise, terms, config.compile, frozen_statistics)
         place(module, config, ctx.device)
         keeper = Keeper(module, config.ema, score, config.validate_iterations, config.keep == "best")
-        adversary = critics_learner(terms, config, ctx.device)
+        adversary = critics_learner(terms, config, ctx)
         weights_at = partial(weights_after, terms.configs, config.iterations)
         prepare = Feed(fabric, frozen, weights_at, config.accumulate, ctx.device, probe)
         if probe:
@@ -144,12 +162,13 @@ def frozen_teacher(fabric: Fabric, teacher: Teacher, config: TrainingConfig, ctx
     return frozen
 
 
-def critics_learner(terms: DistillationTerms, config: TrainingConfig, device: str) -> Learner | None:
+def critics_learner(terms: DistillationTerms, config: TrainingConfig, ctx: Context) -> Learner | None:
     """The critics of the terms as one learner; None where no term has one."""
     if not terms.critics:
         return None
     critics = Critics(terms)
-    place(critics, config, device)
+    synchronised(critics, config, ctx)
+    place(critics, config, ctx.device)
     return Learner(critics, critics.parameter_groups(), config)
 
 

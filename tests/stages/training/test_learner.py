@@ -37,9 +37,8 @@ def stepped(x: list[float], **changes) -> tuple[Line, dict[str, Tensor]]:
     learner = Learner(module, [{"params": list(module.parameters()), "lr": config.lr}], config)
     learner.start(start_fabric("fp32", "cpu", seed=0))
     learner.clear()
-    for number, part in enumerate(torch.tensor(x).chunk(config.accumulate), 1):
-        with learner.part(last=number == config.accumulate):
-            learner.backward(learner.wrapped(part)[0])
+    for part in torch.tensor(x).chunk(config.accumulate):
+        learner.backward(learner.wrapped(part)[0])
     return module, learner.step(0)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import DataError
+from pipeline.group.ranks import Group
 from stages.datasets.checks import check
 from stages.datasets.config import DataConfig
 from stages.datasets.folder import collect
@@ -105,3 +106,15 @@ def test_torchs_own_generator_is_left_alone(index: Index, small: Path) -> None:
     before = torch.get_rng_state()
     stream(index, small)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_the_shares_of_all_processes_are_the_stream(index: Index, small: Path, world: int, device: str | None) -> None:
+    pictures = Pictures(index, small, "train")
+    parts = [
+        list(training_batches(pictures, AUGMENTATION, BATCH, 0, 0, 6, 0, device, Group(rank, world)))
+        for rank in range(world)
+    ]
+    joined = [Batch(*map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
+    assert equal(joined, stream(index, small, device=device))

@@ -1,9 +1,13 @@
 """Out of memory is told with what was asked for and what to lower."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from pipeline.errors import TrainingError
+from pipeline.group.ranks import ALONE, Group
+from pipeline.stage import Context
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.memory import memory_told, too_large
 
@@ -20,14 +24,25 @@ def test_a_gpu_s_message_is_known_and_other_errors_pass() -> None:
         raise RuntimeError("shapes differ")
 
 
+def context(group: Group = ALONE) -> Context:
+    return Context(Path(), Path(), "cpu", {}, print, lambda *_: None, group=group)  # type: ignore[arg-type, return-value]
+
+
 def test_what_to_lower() -> None:
     config = TrainingConfig(batch=8, crop_px=(512, 1024), precision="fp32")
-    assert too_large("teacher", config, "cpu") == (
+    assert too_large("teacher", config, context()) == (
         "teacher: memory of the cpu does not suffice for batch 8, crop 512x1024, precision fp32: "
         "try precision = 'bf16-mixed', accumulate = 2 (the same batch in smaller parts), a smaller crop_px, "
         "a smaller batch"
     )
     config = OptimiserConfig(batch=8, accumulate=4, precision="bf16-mixed")
-    assert too_large("position", config, "cpu") == (
+    assert too_large("position", config, context()) == (
         "position: memory of the cpu does not suffice for batch 8 in 4 parts, precision bf16-mixed: try a smaller batch"
     )
+
+
+def test_what_to_lower_in_several_processes() -> None:
+    config = OptimiserConfig(batch=16, precision="bf16-mixed")
+    told = too_large("position", config, context(Group(world=4)))
+    assert "batch 16 (4 in each of 4 processes), precision" in told
+    assert "accumulate = 2 (" in told
