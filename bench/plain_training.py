@@ -1,8 +1,8 @@
 """The comparison of bench.training: a training loop as the public repositories of the field write it.
 
-float32, contiguous N x C x H x W, Pillow and torchvision.transforms in a DataLoader's workers, logits upsampled whole
-for torch's own cross-entropy, every loss read out for the log in each step. The distillation terms are this project's
-functions: no public code has all of them, and it would not have them faster.
+float32, contiguous N x C x H x W, torch's own dilated convolutions, Pillow and torchvision.transforms in a DataLoader's
+workers, logits upsampled whole for torch's own cross-entropy, every loss read out for the log in each step. The
+distillation terms are this project's functions: no public code has all of them, and it would not have them faster.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from bench.data import Pictured, Plain
 from stages.losses.methods import TermConfig
 from stages.losses.terms import DistillationTerms
+from stages.nets.dilated import DilatedConv2d
 from stages.nets.shapes import map_shapes
 from stages.training.adversary import Critics
 from stages.training.config import TrainingConfig
@@ -73,7 +74,7 @@ class PlainTraining:
         device: str,
         teacher: Teacher | None,
     ) -> None:
-        self.net, self.configs, self.device = net.to(device).train(), terms, device
+        self.net, self.configs, self.device = with_torchs_convolutions(net).to(device).train(), terms, device
         self.teacher = teacher.net.to(device).eval().requires_grad_(False) if teacher else None
         self.terms = DistillationTerms(
             {name: term for name, term in terms.items() if name not in LABELLED},
@@ -117,6 +118,14 @@ class PlainTraining:
         loss.backward()
         self.critics_optimizer.step()
         return {name: value.item() for name, value in values.items()}
+
+
+def with_torchs_convolutions(net: nn.Module) -> nn.Module:
+    """`net`, its dilated convolutions now computed as nn.Conv2d computes them, forward and backward."""
+    for module in net.modules():
+        if isinstance(module, DilatedConv2d):
+            module.by_phases = False
+    return net
 
 
 def cross_entropy(logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
