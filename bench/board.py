@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.environment import describe
 from bench.gpu_times import gpu_times, gpu_warnings
-from bench.memory import MemoryUnknown, Request, measure_peak
+from bench.machine.environment import describe
+from bench.machine.memory import MemoryUnknown, Request, measure_peak
+from bench.machine.watch import Watch
 from bench.opened import Opened
 from bench.ratio import paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, measure
-from bench.watch import Watch
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.latency.runtimes import lacks_openvino, lacks_tensorrt
-from bench.memory import Request
+from bench.machine.memory import Request
 from bench.opened import Opened
 from bench.timing import Call, Candidate
 from export.deploy.engine_file import description_of

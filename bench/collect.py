@@ -13,16 +13,16 @@ import torch
 
 from bench.candidates import INFERENCE, Bench, Entry, entries
 from bench.complexity import complexity
-from bench.environment import describe
 from bench.gpu_times import gpu_times, gpu_warnings
-from bench.memory import MemoryUnknown, measure_peak
+from bench.machine.environment import describe
+from bench.machine.memory import MemoryUnknown, measure_peak
+from bench.machine.watch import Watch
 from bench.peaks import measure_roof
 from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
 from bench.roofline import shares
 from bench.stage import Config
 from bench.timing import Row, Schedule, measure, skipped, steps
-from bench.watch import Watch
 from export.deploy.engine_file import description_of
 from export.sidecar import sha256
 from pipeline.errors import DataError

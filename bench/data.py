@@ -7,7 +7,7 @@ crop. A call makes one batch.
 
 - `plain`: Pillow opens image and label, both are scaled whole, mirrored, padded and cropped, then ToTensor and
   Normalize of torchvision.transforms: float32 crops. So do the published repositories of the field.
-- `ours`: the stream that training reads (stages/training/loader.py), every image decoded each time. Its crops are
+- `ours`: the stream that training reads (stages/loading/loader.py), every image decoded each time. Its crops are
   uint8; the network normalises them on its own device.
 - `cached`: the same from decoded images on disk (`decoded = "disk"`).
 
@@ -33,7 +33,7 @@ import torch
 from PIL import Image, ImageOps
 from torchvision import transforms
 
-from bench.environment import describe
+from bench.machine.environment import describe
 from bench.program import program
 from bench.ratio import paired_ratio
 from bench.timing import Candidate, Row, Schedule, measure
@@ -43,10 +43,10 @@ from stages.datasets.checks import check
 from stages.datasets.config import DataConfig
 from stages.datasets.index import Index, Sample, label_map, network_classes
 from stages.datasets.layout import IGNORE, Layout
+from stages.loading.augment import Augmentation
+from stages.loading.loader import Stream
+from stages.loading.pictures import Pictures
 from stages.preprocess import PAD_RGB, Preprocess
-from stages.training.augment import Augmentation
-from stages.training.loader import Stream
-from stages.training.pictures import Pictures
 
 BATCH = 4
 SCALE = (0.7, 2.1)

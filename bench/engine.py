@@ -24,7 +24,7 @@ from typing import Any
 
 import click
 
-from bench.environment import describe
+from bench.machine.environment import describe
 from pipeline import recipe as recipes
 from pipeline.facts import facts
 from pipeline.graph import FINAL, STAGES, closure

@@ -21,8 +21,8 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.environment import describe
 from bench.loss_steps import COMPOSED, DENSE, FLOOR, SIZES, TOKENS, Size, Steps
+from bench.machine.environment import describe
 from bench.program import program
 from bench.ratio import paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, measure, statistics, warnings

@@ -35,7 +35,7 @@ import click
 import torch
 
 from bench.complexity import complexity, parse_size
-from bench.environment import describe
+from bench.machine.environment import describe
 from bench.peaks import SECONDS, WIDTH_BYTES, Roof, measure_roof
 from pipeline.errors import NetworkError, PipelineError
 

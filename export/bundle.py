@@ -35,18 +35,11 @@ TRAVELS = (
     "export/runtimes/tensorrt_runtime.py",
     "bench/__init__.py",
     "bench/board.py",
-    "bench/energy.py",
-    "bench/environment.py",
     "bench/gpu_times.py",
-    "bench/heat.py",
-    "bench/jetson.py",
-    "bench/machine_text.py",
-    "bench/memory.py",
-    "bench/nvml.py",
+    "bench/machine",
     "bench/opened.py",
     "bench/ratio.py",
     "bench/timing.py",
-    "bench/watch.py",
 )
 """Sources that go along as they are: what a board computes is what was tested here."""
 PROGRAMS = {

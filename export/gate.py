@@ -24,8 +24,8 @@ from pipeline.errors import DataError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
 from stages.datasets.pixels import read_fitted_image
+from stages.evaluation.evaluate import evaluate
 from stages.preprocess import Preprocess
-from stages.training.evaluate import evaluate
 
 
 @dataclass(frozen=True)

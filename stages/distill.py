@@ -13,7 +13,7 @@ from stages.losses.methods import TermConfig, needs_position, needs_teacher, res
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
-from stages.training.scalars import require_tensorboard
+from stages.training.record.scalars import require_tensorboard
 
 if TYPE_CHECKING:
     from stages.training.student import Teacher
@@ -117,9 +117,9 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.nets.taps import add_taps
     from stages.training.artifact import score, summary, val_score, volatile, write_artifact
     from stages.training.device import start_fabric
-    from stages.training.gaps import gaps_of
-    from stages.training.gradient_share import GradientShare
-    from stages.training.share_picture import draw_gradient_share
+    from stages.training.record.gaps import gaps_of
+    from stages.training.record.gradient_share import GradientShare
+    from stages.training.record.share_picture import draw_gradient_share
     from stages.training.start import build_net, crops
     from stages.training.student import train_net
 

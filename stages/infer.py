@@ -18,13 +18,13 @@ from stages.datasets.catalogue import published_classes
 from stages.datasets.index import images_root, read_index
 from stages.datasets.layout import IMAGE_SUFFIXES
 from stages.datasets.pixels import TOO_LARGE, UNREADABLE, unreadable
+from stages.evaluation.evaluate import read_ahead
+from stages.evaluation.predict import torch_predictor
 from stages.nets.normalise import Normalise
 from stages.nets.saved import load_net
 from stages.preprocess import Preprocess, fit, read_image, restore
 from stages.training.config import EvaluationConfig
 from stages.training.device import require_device
-from stages.training.evaluate import read_ahead
-from stages.training.predict import torch_predictor
 
 BATCH = 4
 Classes = Sequence[Mapping[str, Any]]

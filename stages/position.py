@@ -11,7 +11,7 @@ from pipeline.errors import DataError, TrainingError
 from pipeline.group.ranks import started
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.training.config import OptimiserConfig, Split
-from stages.training.scalars import require_tensorboard
+from stages.training.record.scalars import require_tensorboard
 
 VERSION = 1
 DISTRIBUTED = True
@@ -71,9 +71,9 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.datasets.index import read_index
     from stages.nets.saved import save_weights
     from stages.training.artifact import write_history
-    from stages.training.curve import CURVE
     from stages.training.device import start_fabric
     from stages.training.readout import content_readout, feature_readout, train_and_score
+    from stages.training.record.curve import CURVE
     from stages.training.share import told_batch
 
     index = read_index(inputs["data"])

@@ -14,7 +14,7 @@ from stages.losses.methods import TermConfig
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
-from stages.training.scalars import require_tensorboard
+from stages.training.record.scalars import require_tensorboard
 
 VERSION = 1
 DISTRIBUTED = True

@@ -25,7 +25,6 @@ from typing import Any
 
 import click
 
-from bench.environment import describe
 from bench.latency.jobs import Wanted
 from bench.latency.measure import measure_all
 from bench.latency.models import Model, models_of, named_apart
@@ -33,6 +32,7 @@ from bench.latency.picture import picture_for
 from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.latency.table import text_of
+from bench.machine.environment import describe
 from bench.timing import Schedule, failed, reason
 from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError

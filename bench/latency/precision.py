@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.environment import describe
 from bench.latency.convolutions import images, write_taking
+from bench.machine.environment import describe
 from bench.opened import Opened
 from bench.ratio import Ratio, paired_ratio
 from bench.timing import Call, Candidate, Row, Schedule, Turn, measure

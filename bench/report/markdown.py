@@ -14,7 +14,7 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
                     ratios (bench.ratio.Ratio),
                     more [{batch, size_px, rows, ratios}], where the recipe asks for other batches and sizes
     parity          split, limits, files (export.parity.Comparison.to_json)
-    environment     bench.environment.describe(), bench.watch.Watch.to_json()
+    environment     bench.machine.environment.describe(), bench.machine.watch.Watch.to_json()
     engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
     pictures        bench.report.pictures.worst_and_best(...), or null
     added           [{file, sha256, report}] of bench.report.added, where there are any

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from stages.training.augment import Augmentation, crop_into, draw
+from stages.loading.augment import Augmentation, crop_into, draw
 
 GRAIN_PX = 8
 """Side of the patches of a random picture: noise of single pixels would compress like no photograph."""

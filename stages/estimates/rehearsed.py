@@ -22,6 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stages.estimates.memory import BYTES_PER_MIB, watched
 from stages.estimates.unseen import trial
+from stages.evaluation.predict import torch_predictor
+from stages.evaluation.results import draw_confusion
+from stages.loading.loader import Batch
 from stages.losses.methods import KINDS, TermConfig
 from stages.metrics import Tally
 from stages.nets.catalogue import NetSpec, build, build_unfilled
@@ -33,9 +36,6 @@ from stages.nets.taps import add_taps
 from stages.training.artifact import EVALUATION_BATCH
 from stages.training.config import TrainingConfig
 from stages.training.device import start_fabric
-from stages.training.loader import Batch
-from stages.training.predict import torch_predictor
-from stages.training.results import draw_confusion
 from stages.training.student import Teacher, train_net
 
 MOST_MACS = {"cpu": 4e10, "cuda": 2e12}

@@ -108,7 +108,7 @@ def images_measured(config: TrainingConfig, machine: Machine, data: Outline) -> 
 
     def measure() -> Answer:
         from stages.estimates.images import seconds_to_crop, seconds_to_read
-        from stages.training.augment import Augmentation
+        from stages.loading.augment import Augmentation
 
         augmentation = Augmentation(config.crop_px, config.scale, config.mirror, config.jitter)
         return {
@@ -117,7 +117,7 @@ def images_measured(config: TrainingConfig, machine: Machine, data: Outline) -> 
         }
 
     question = {**settings, "jitter": str(config.jitter)}
-    return machine.ask("reading and cropping images", question, measure, ["stages.training.augment"])
+    return machine.ask("reading and cropping images", question, measure, ["stages.loading.augment"])
 
 
 def with_loader(step_s: float, batch_s: float, workers: int, machine: Machine) -> float:

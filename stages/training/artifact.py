@@ -17,18 +17,18 @@ from torch import nn
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
+from stages.evaluation.evaluate import WHOLE, scores_of, share_of, tallies
+from stages.evaluation.predict import torch_predictor
+from stages.evaluation.results import confusion_csv, draw_confusion, results_table
 from stages.metrics import Tally
 from stages.nets.catalogue import NetSpec
 from stages.nets.eval_mode import eval_mode
 from stages.nets.normalise import Normalise
 from stages.nets.saved import save_net
 from stages.training.config import EvaluationConfig, TrainingConfig
-from stages.training.curve import CURVE, draw_curve
-from stages.training.evaluate import WHOLE, scores_of, share_of, tallies
 from stages.training.keeper import Score, kept, sentence
 from stages.training.memory import memory_told
-from stages.training.predict import torch_predictor
-from stages.training.results import confusion_csv, draw_confusion, results_table
+from stages.training.record.curve import CURVE, draw_curve
 
 EVALUATION_BATCH = 4
 

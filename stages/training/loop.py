@@ -22,8 +22,8 @@ from stages.training.keeper import VAL, Keeper
 from stages.training.learner import Learner
 from stages.training.optimiser import told
 from stages.training.parts import mean_of
-from stages.training.readings import Readings
-from stages.training.scalars import Write, scalars
+from stages.training.record.readings import Readings
+from stages.training.record.scalars import Write, scalars
 
 HISTORY_EVERY = 10
 LOWEST_SCALE = 2.0**-10

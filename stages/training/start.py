@@ -12,16 +12,16 @@ from torch import nn
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
+from stages.loading.augment import Augmentation
+from stages.loading.loader import Batch, training_batches
+from stages.loading.pictures import Pictures
 from stages.nets.catalogue import NetSpec, build
 from stages.nets.config import NetConfig
 from stages.nets.trial import try_out
 from stages.nets.weights import load_weights, require_whole
-from stages.training.augment import Augmentation
 from stages.training.batch_norm import images_seen, synchronised
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import memory_format
-from stages.training.loader import Batch, training_batches
-from stages.training.pictures import Pictures
 from stages.training.share import check_images, told_batch
 
 

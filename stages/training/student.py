@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.gaps.report import AFTER, BEFORE
 from pipeline.stage import Context
+from stages.loading.loader import Batch
 from stages.losses.methods import TermConfig
 from stages.losses.terms import DistillationTerms, Pairs
 from stages.nets.catalogue import NetSpec
@@ -25,7 +26,6 @@ from stages.training.device import resolve_precision
 from stages.training.frozen import FrozenTeacher
 from stages.training.keeper import Keeper, Score
 from stages.training.learner import Learner
-from stages.training.loader import Batch
 from stages.training.loop import train
 from stages.training.memory import memory_told, too_large
 from stages.training.parts import Part, factor, parts_of

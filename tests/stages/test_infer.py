@@ -13,13 +13,13 @@ from PIL import Image
 from pipeline.errors import DataError
 from stages.datasets.catalogue import published_classes
 from stages.datasets.index import Index, LabelClass, Sample, network_classes, write_index
+from stages.evaluation.predict import torch_predictor
 from stages.infer import infer_folder, infer_split, label_ids, tasks_of
 from stages.nets.catalogue import NetSpec, build
 from stages.nets.normalise import Normalise
 from stages.nets.saved import load_net, save_net
 from stages.preprocess import Preprocess, fit, read_image, restore
 from stages.training.config import EvaluationConfig
-from stages.training.predict import torch_predictor
 
 CLASSES = network_classes(published_classes("cityscapes"))
 TRAIN_IDS = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stages.loading.loader import Batch
 from stages.losses.methods import resolve
 from stages.losses.terms import DistillationTerms
 from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet
 from stages.nets.shapes import map_shapes
 from stages.training.device import start_fabric
-from stages.training.loader import Batch
 from stages.training.parts import mean_of, parts_of
 from stages.training.student import Feed, NetWithTerms
 

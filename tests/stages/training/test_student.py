@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
+from stages.loading.loader import Batch
 from stages.losses import holistic
 from stages.losses.methods import resolve
 from stages.nets.catalogue import NetSpec
@@ -20,8 +21,7 @@ from stages.nets.discriminator import Discriminator
 from stages.nets.position import PositionNet
 from stages.training.config import TrainingConfig
 from stages.training.device import start_fabric
-from stages.training.gradient_share import GradientShare
-from stages.training.loader import Batch
+from stages.training.record.gradient_share import GradientShare
 from stages.training.student import Teacher, scheduled_weights, train_net
 
 ITERATIONS = 6

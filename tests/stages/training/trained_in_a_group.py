@@ -18,6 +18,7 @@ from pipeline.group.ranks import Group, started
 from pipeline.signals import Terminated, stop_on_sigterm
 from pipeline.stage import Context
 from stages.channel import leave_group
+from stages.loading.loader import Batch
 from stages.losses import holistic
 from stages.losses.methods import resolve
 from stages.nets.catalogue import NetSpec
@@ -26,8 +27,7 @@ from stages.nets.position import PositionNet
 from stages.training import loop
 from stages.training.config import TrainingConfig
 from stages.training.device import start_fabric
-from stages.training.gradient_share import GradientShare
-from stages.training.loader import Batch
+from stages.training.record.gradient_share import GradientShare
 from stages.training.student import Teacher, train_net
 
 CLASSES, BATCH, SIDE = 3, 4, 32

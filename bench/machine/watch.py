@@ -1,0 +1,61 @@
+"""What is watched while candidates take turns: energy, temperatures, slow-downs. Python 3.10: it travels to boards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.machine.energy import Meter, open_meter
+from bench.machine.heat import Heat, change, cooling, read_heat, reasons
+from bench.machine.nvml import Nvml, NvmlError, open_nvml
+
+ROOT = Path("/")
+
+
+class Watch:
+    """Made before anything runs: it reads the machine at rest, which takes a second where there is a sensor."""
+
+    def __init__(self, device: str, root: Path = ROOT) -> None:
+        self.root = root
+        self.nvml = nvml_of(device)
+        self.meter: Meter = open_meter(device, self.nvml, root)
+        self.before: Heat = read_heat(root)
+        self.during: Counter[str] = Counter()
+        self.meter.rest()
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """One candidate's turn: its energy is counted, and as it ends, what slows the machine down."""
+        with self.meter.turn(name):
+            yield
+        self.during.update(self.slowed())
+
+    def slowed(self) -> tuple[str, ...]:
+        """What is slowed down now, in a millisecond: no program is started between two turns."""
+        try:
+            gpu = reasons(self.nvml.reasons()) if self.nvml else ()
+        except NvmlError:
+            gpu = ()
+        return (*cooling(self.root), *(f"GPU: {reason}" for reason in gpu))
+
+    def to_json(self) -> dict[str, Any]:
+        """What an environment has more of once the candidates have run; reads the machine again."""
+        return {"energy": self.meter.to_json(), "heat": change(self.before, read_heat(self.root), self.during)}
+
+    def energy_j(self, row: Mapping[str, Any], batch: int = 1) -> float | None:
+        """Joules an inference of a row of the table; None where no sensor told them."""
+        watts = self.meter.mean_w(row["name"])
+        return watts * batch / row["images_per_s"] if watts is not None and row["images_per_s"] else None
+
+
+def nvml_of(device: str) -> Nvml | None:
+    """NVML of the GPU that computes; None on a CPU, or where it does not answer (a Jetson before Thor)."""
+    if device != "cuda":
+        return None
+    try:
+        return open_nvml()
+    except NvmlError:
+        return None

@@ -1,0 +1,7 @@
+"""`python -m bench.training`"""
+
+import sys
+
+from bench.training.command import main
+
+sys.exit(main())
