@@ -5,6 +5,7 @@ block of image rows is upsampled, compared and turned into its share of the grad
 and gradient are the same.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +17,8 @@ from torch.nn import functional as F
 from stages.losses.maps import no_autocast
 
 IGNORE = 255
-BLOCK_VALUES = 1 << 20
-"""Upsampled logits that a CPU holds at a time: 4 MiB in float32. A GPU takes an image at a time."""
+BLOCK_VALUES = 1 << 18
+"""Upsampled logits that a CPU holds at a time: 1 MiB in float32. A GPU takes an image at a time."""
 
 
 def upsampled_cross_entropy(logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
@@ -55,15 +56,16 @@ def _image(logits_Chw: Tensor, labels_HW: Tensor, gradient_hCw: Tensor) -> Tenso
     """Sum of one image's cross-entropy; writes its gradient with respect to the logits."""
     (c, h, w), (height, width) = logits_Chw.shape, labels_HW.shape
     like = logits_Chw.dtype, logits_Chw.device
-    to_rows_Hh, to_columns_Ww = interpolation(h, height, *like), interpolation(w, width, *like)
+    to_columns_Ww = interpolation(w, width, *like)
     wide = (logits_Chw.transpose(0, 1).reshape(h * c, w) @ to_columns_Ww.T).view(h, c * width)
     gradient_wide = torch.zeros_like(wide)
     total = logits_Chw.new_zeros(())
     rows = max(1, BLOCK_VALUES // (c * width)) if logits_Chw.is_cpu else height
-    for block_rh, labels_rW in zip(to_rows_Hh.split(rows), labels_HW.split(rows), strict=True):
-        loss, gradient_rCW = _block((block_rh @ wide).view(-1, c, width), labels_rW.long())
+    for block in blocks(h, height, rows, *like):
+        upsampled_rCW = (block.matrix_rk @ wide[block.cells]).view(-1, c, width)
+        loss, gradient_rCW = _block(upsampled_rCW, labels_HW[block.rows].long())
         total += loss
-        gradient_wide.addmm_(block_rh.T, gradient_rCW.view(-1, c * width))
+        gradient_wide[block.cells].addmm_(block.matrix_rk.T, gradient_rCW.view(-1, c * width))
     torch.mm(gradient_wide.view(h * c, width), to_columns_Ww, out=gradient_hCw.view(h * c, w))
     return total
 
@@ -78,6 +80,28 @@ def _block(logits_rCW: Tensor, labels_rW: Tensor) -> tuple[Tensor, Tensor]:
     gradient_rCW = log_softmax_rCW.exp_()
     gradient_rCW.scatter_add_(1, own_r1W, torch.full_like(picked_r1W, -1))
     return loss, gradient_rCW.mul_(valid_r1W)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of pixels, and the few rows of cells that they are interpolated from."""
+
+    rows: slice
+    cells: slice
+    matrix_rk: Tensor
+
+
+@lru_cache(maxsize=64)
+def blocks(cells: int, pixels: int, rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Block, ...]:
+    """`interpolation`, cut into blocks of so many rows without the cells that are zero in all of them."""
+    whole_Hh = interpolation(cells, pixels, dtype, torch.device("cpu"))
+    found = []
+    for start in range(0, pixels, rows):
+        part_rh = whole_Hh[start : start + rows]
+        read = part_rh.any(dim=0).nonzero()
+        near = slice(int(read[0]), int(read[-1]) + 1)
+        found.append(Block(slice(start, start + rows), near, part_rh[:, near].contiguous().to(device)))
+    return tuple(found)
 
 
 @lru_cache(maxsize=64)
