@@ -75,7 +75,7 @@ def pair(teacher_net: str, student_net: str, crop_px: int, batch: int) -> tuple[
 
 SIZES: Mapping[str, Size] = {
     "camvid-cpu": Size("camvid-cpu", bf16_cpu_target=3.0, steps=30),
-    "r101": Size("camvid-cpu", 1.5, 10, (*pair("pspnet_resnet101", "pspnet_resnet18", 256, 2), "teacher.args={}")),
+    "r101": Size("camvid-cpu", 1.5, 6, (*pair("pspnet_resnet101", "pspnet_resnet18", 256, 2), "teacher.args={}")),
 }
 
 
