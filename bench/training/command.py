@@ -206,7 +206,7 @@ def verdict(found: Mapping[str, Any], bound: str) -> str:
 
 
 def schedule_of(size: Size, steps: int | None, quick: bool) -> Schedule:
-    """So many steps of each candidate over six rounds, the fewest that give an interval of 95 %, after a warm-up that settles."""
+    """So many steps of each candidate after a warm-up, over the fewest rounds that give an interval of 95 %."""
     if quick:
         return QUICK
     return Schedule(warmup_s=10.0, min_s=0.0, max_s=1800.0, min_samples=steps or size.steps, repeats=6)
