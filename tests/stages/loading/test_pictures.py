@@ -12,10 +12,10 @@ from stages.datasets.checks import check
 from stages.datasets.config import DataConfig
 from stages.datasets.folder import collect
 from stages.datasets.index import Index, label_map, network_classes
+from stages.loading import decoded, pictures
 from stages.loading.decoded import decoded_bytes, decoded_key
 from stages.loading.pictures import Pictures
 from stages.preprocess import Preprocess
-from stages.training import decoded, pictures
 
 
 @pytest.fixture
