@@ -1,5 +1,6 @@
 """Which exported student to ship under a budget."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,6 +28,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     "energy_j": Quantity(lambda point: point.energy_j, at_least=False),
 }
 """`latency_ms` is the median, `miou` is in percent."""
+NO_FILES = ("torch", "torch-compiled")
+"""Runtimes of the trained network itself."""
 
 
 def parse_budget(texts: Sequence[str]) -> dict[str, float]:
@@ -39,16 +42,18 @@ def parse_budget(texts: Sequence[str]) -> dict[str, float]:
         try:
             limits[name] = float(value)
         except ValueError:
-            raise StoreError(f"--budget {text}: write it as {name}=NUMBER, e.g. latency_ms=10") from None
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise StoreError(f"--budget {text}: write it as {name}=NUMBER, e.g. latency_ms=10")
     return limits
 
 
 def choose(found: Sequence[Point], limits: Mapping[str, float]) -> list[dict[str, Any]]:
     """For each machine the exported student within the limits: highest mIoU, then lowest latency; None where none fits.
 
-    torch is left out: a student ships as a file. A quantity that was not measured keeps no limit.
+    torch, compiled or not, is left out: a student ships as a file. A quantity that was not measured keeps no limit.
     """
-    shipped = [point for point in found if point.role == "student" and point.runtime != "torch"]
+    shipped = [point for point in found if point.role == "student" and point.runtime not in NO_FILES]
     answers = []
     for name, here in by_machine(shipped).items():
         fits = [point for point in here if all(within(point, *limit) for limit in limits.items())]

@@ -1,5 +1,6 @@
 """The student that is named under a budget."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,6 +44,12 @@ def test_the_best_is_most_accurate_then_fastest(report: dict[str, Any]) -> None:
     assert chosen(report, "latency_ms=5") == {"Some CPU": "student.int8-cpu.labels onnxruntime"}
 
 
+def test_a_compiled_network_is_no_file(report: dict[str, Any], make_row: Callable[..., dict[str, Any]]) -> None:
+    compiled = make_row("student torch compiled", 1.0, 0.9, runtime="torch-compiled", file="model.safetensors")
+    report["latency"]["rows"].append(compiled)
+    assert chosen(report, "latency_ms=10") == {"Some CPU": "student.fp32.logits onnxruntime"}
+
+
 def test_none_fits(report: dict[str, Any]) -> None:
     assert chosen(report, "latency_ms=1") == {"Some CPU": None}
     assert chosen(report, "latency_ms=5", "miou=76.5") == {"Some CPU": None}
@@ -65,7 +72,13 @@ def test_each_machine_has_its_own_answer(report: dict[str, Any], board: dict[str
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("latency=3", "did you mean 'latency_ms'"), ("miou=high", "write it as miou=NUMBER"), ("=", "''")]
+    ("text", "why"),
+    [
+        ("latency=3", "did you mean 'latency_ms'"),
+        ("miou=high", "write it as miou=NUMBER"),
+        ("miou=nan", "write it as miou=NUMBER"),
+        ("=", "''"),
+    ],
 )
 def test_a_wrong_budget_is_refused(text: str, why: str) -> None:
     with pytest.raises(StoreError, match=why):
