@@ -90,7 +90,11 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         rows = measure(candidates, schedule, on_done=say, during=watch.turn)
         environment |= watch.to_json()
         images_NHWC, _ = bundle.golden()
-        times = {name: gpu_times(one(), images_NHWC) for name, one in opened.items() if one.found is not None}
+        times = {
+            each.name: gpu_times(opened[each.name](), images_NHWC)
+            for each, row in zip(found, rows[:: len(QUANTITIES)], strict=True)
+            if row.status == "ok"
+        }
     table = described(bundle, found, rows, times, watch)
     if not options.no_memory:
         add_peaks(bundle, found, table, options.threads)
@@ -173,6 +177,8 @@ def described(
             on_gpu = times.get(each.name, {})
             plain = row.to_json()
             plain["warnings"] += gpu_warnings(on_gpu) if quantity == "inference" else []
+            # The file was loaded once, for the inference.
+            plain["load_ms"] = plain["load_ms"] if quantity == "inference" else None
             table.append(
                 {
                     **plain,
