@@ -17,6 +17,7 @@ import numpy as np
 from bench.latency.runtimes import lacks_openvino, lacks_tensorrt
 from bench.machine.memory import Request
 from bench.opened import Opened
+from bench.place import place
 from bench.timing import Call, Candidate
 from export.deploy.engine_file import description_of
 from export.deploy.infer import segment
@@ -75,7 +76,7 @@ class Bench:
             opened()
             return lambda: opened().predict(self.images_NHWC)
 
-        on_cpu = self.device == "cpu" and entry.runtime != "tensorrt"
+        on_cpu = place(entry.runtime, self.device) == "cpu"
         return Candidate(entry.name, load, opened.again if on_cpu else None)
 
     def segmenting(self, name: str, opened: Opened, picture: Path, preprocess: Preprocess) -> Candidate:

@@ -18,6 +18,7 @@ from bench.machine.environment import describe
 from bench.machine.memory import MemoryUnknown, measure_peak
 from bench.machine.watch import Watch
 from bench.peaks import measure_roof
+from bench.place import place
 from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
 from bench.roofline import shares
@@ -198,7 +199,7 @@ def described(
         opened = entry.opened if row.status == "ok" and entry.quantity == INFERENCE else None
         times = gpu_times(opened(), images_NHWC) if opened else {}
         plain["warnings"] += gpu_warnings(times)
-        plain |= {"energy_j": watch.energy_j(plain, batch)} if watch else {}
+        plain |= {"energy_j": watch.energy_j(plain, batch, place(entry.runtime, watch.device))} if watch else {}
         if entry.quantity != INFERENCE:
             # The network was loaded once, for the inference.
             plain["load_ms"] = None

@@ -37,7 +37,9 @@ import torch
 from bench.complexity import complexity, parse_size
 from bench.machine.environment import describe
 from bench.peaks import SECONDS, WIDTH_BYTES, Roof, measure_roof
-from pipeline.errors import NetworkError, PipelineError
+from bench.place import place
+from bench.program import program
+from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
 FORM_DTYPES = {"fp32": "float32", "fp16": "float16", "int8-cpu": "int8", "int8-tensorrt": "int8"}
@@ -88,12 +90,16 @@ def dtype_of(row: Mapping[str, Any]) -> str:
 def shares(
     roof: Roof, rows: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]], batch: int
 ) -> list[dict[str, Any]]:
-    """Share of the attainable rate of each measured inference; `costs` by role, of one image of the measured size."""
+    """Share of the attainable rate of each measured inference; `costs` by role, of one image of the measured size.
+
+    A row that computed elsewhere than the roof was measured (OpenVINO in a run on a GPU) has none.
+    """
     return [
         share_of(roof, row, costs[row["role"]]["layers"], batch)
         for row in rows
         if row["status"] == "ok" and row["role"] in costs and row.get("quantity", "inference") == "inference"
-    ]
+        and place(row["runtime"], roof.device) == roof.device
+    ]  # fmt: skip
 
 
 def share_of(roof: Roof, row: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], batch: int) -> dict[str, Any]:
@@ -190,16 +196,7 @@ def command(
     click.echo(json.dumps(found))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        command(arguments, standalone_mode=False)
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"error: {message}", err=True)
-        return 2
-    return 0
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -55,6 +55,8 @@ class Sensor:
     """Whether `read` tells joules."""
     least_turn_s: float
     """Shortest turn that gets a figure."""
+    of_all: bool = False
+    """Whether CPU and GPU are in it alike."""
 
 
 @dataclass
@@ -256,7 +258,9 @@ def jetson_sensor(rails: dict[str, Callable[[], float]], names: Sequence[str]) -
     """Power of the whole module, as the sum of its rails."""
     reads = [rails[name] for name in names]
     covers = "the whole module, memory included, without the carrier board"
-    return Sensor(f"INA3221 {' + '.join(names)}", covers, lambda: sum(read() for read in reads), False, INA3221_TURN_S)
+    return Sensor(
+        f"INA3221 {' + '.join(names)}", covers, lambda: sum(read() for read in reads), False, INA3221_TURN_S, True
+    )
 
 
 def gpu_meter(nvml: Nvml | None) -> Meter:

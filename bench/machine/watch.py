@@ -20,6 +20,7 @@ class Watch:
 
     def __init__(self, device: str, root: Path = ROOT) -> None:
         self.root = root
+        self.device = device
         self.nvml = nvml_of(device)
         self.meter: Meter = open_meter(device, self.nvml, root)
         self.before: Heat = read_heat(root)
@@ -45,8 +46,14 @@ class Watch:
         """What an environment has more of once the candidates have run; reads the machine again."""
         return {"energy": self.meter.to_json(), "heat": change(self.before, read_heat(self.root), self.during)}
 
-    def energy_j(self, row: Mapping[str, Any], batch: int = 1) -> float | None:
-        """Joules an inference of a row of the table; None where no sensor told them."""
+    def energy_j(self, row: Mapping[str, Any], batch: int = 1, on: str | None = None) -> float | None:
+        """Joules an inference of a row of the table; None where no sensor told them.
+
+        `on`: where the row computed, `cpu` or `cuda`, if not on this device. A GPU's joules are none of its.
+        """
+        sensor = self.meter.sensor
+        if sensor is not None and not sensor.of_all and on not in (None, self.device):
+            return None
         watts = self.meter.mean_w(row["name"])
         return watts * batch / row["images_per_s"] if watts is not None and row["images_per_s"] else None
 

@@ -21,7 +21,8 @@ def layer(macs: int, weights: int, activations: int, aux: bool = False) -> dict[
 
 
 def row(name: str, file: str | None, p50_ms: float, role: str = "student", status: str = "ok") -> dict[str, Any]:
-    return {"name": name, "file": file, "role": role, "status": status, "statistics": {"p50_ms": p50_ms}}
+    measured = {"statistics": {"p50_ms": p50_ms}, "runtime": name.split()[-1]}
+    return {"name": name, "file": file, "role": role, "status": status, **measured}
 
 
 def test_each_layer_takes_the_longer_of_arithmetic_and_traffic() -> None:
@@ -79,6 +80,14 @@ def test_shares_are_of_rows_that_were_measured() -> None:
     assert (share["bound"], share["compute_share"]) == ("compute", 1.0)
     assert share["attained_gflops"] == pytest.approx(50)
     assert share["attainable_gflops"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("device", "held_to_it"), [("cpu", "a openvino"), ("cuda", "a tensorrt")])
+def test_a_row_is_held_to_the_roof_of_where_it_computed(device: str, held_to_it: str) -> None:
+    costs = {"student": {"layers": [layer(10**9, 1000, 0)]}}
+    rows = [row("a openvino", "a.fp32.onnx", 40.0), row("a tensorrt", "a.fp32.plan", 40.0)]
+    (share,) = shares(Roof(device, 1, {"float32": ONE}, 10.0), rows, costs, batch=1)
+    assert share["name"] == held_to_it
 
 
 def test_the_largest_matrix_of_which_a_few_fit_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

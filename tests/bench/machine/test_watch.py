@@ -52,3 +52,17 @@ def test_a_machine_without_sensors_is_measured_all_the_same(tmp_path: Path) -> N
         pass
     assert watch.energy_j({"name": "a", "images_per_s": 5.0}) is None
     assert watch.to_json()["energy"]["why"]
+
+
+def test_a_row_that_computes_elsewhere_has_the_joules_of_a_whole_module_alone(root: Path, tmp_path: Path) -> None:
+    zone = tmp_path / "rapl/sys/class/powercap/intel-rapl:0"
+    zone.mkdir(parents=True)
+    for name, content in {"name": "package-0", "energy_uj": "5", "max_energy_range_uj": "9"}.items():
+        (zone / name).write_text(content)
+    module, package = Watch("cpu", root), Watch("cpu", tmp_path / "rapl")
+    for watch in (module, package):
+        with watch.turn("a"):
+            time.sleep(0.12)
+    row = {"name": "a", "images_per_s": 2.0}
+    assert module.energy_j(row, on="cuda") == module.energy_j(row, on="cpu") == pytest.approx(4.0)
+    assert (package.energy_j(row, on="cpu"), package.energy_j(row, on="cuda")) == (0.0, None)
