@@ -39,11 +39,13 @@ def refuse_other_data(report: Mapping[str, Any], other: Mapping[str, Any], path:
     if "data" not in other:
         return
     here, there = (tuple(one["data"][name] for name in ("name", "split")) for one in (report, other))
+    apart = "their mIoU cannot stand beside each other; use --compare for the rest"
     if here != there:
         raise StoreError(
-            f"{path} scores split {there[1]} of {there[0]}, this report split {here[1]} of {here[0]}: "
-            "their mIoU cannot stand beside each other; use --compare for the rest"
+            f"{path} scores split {there[1]} of {there[0]}, this report split {here[1]} of {here[0]}: {apart}"
         )
+    if report["data"]["classes"] != other["data"]["classes"]:
+        raise StoreError(f"{path} tells of other classes of {there[0]} than this report: {apart}")
 
 
 def same_file(report: Mapping[str, Any], other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

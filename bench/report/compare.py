@@ -9,7 +9,7 @@ from bench.report.reading import identity, machine
 from bench.report.slowdown import slowdowns
 from bench.report.words import ROLES, grid, number, percent, size
 
-NOISE = ("load_average", "clock_mhz", "temperature_c")
+NOISE = ("load_average", "clock_mhz", "memory_clock_mhz", "now_mhz", "temperature_c", "idle_w", "heat")
 """Facts that differ between any two moments: no difference of the environment."""
 COSTS = {
     "params": "params",

@@ -24,6 +24,8 @@ def test_what_differs_is_named_the_environment_first(report: dict[str, Any]) -> 
     later = copy.deepcopy(report)
     later["environment"]["packages"]["torch"] = "2.16.0"
     later["environment"]["cpu"]["load_average"] = [9.0, 9.0, 9.0]
+    later["environment"]["energy"]["idle_w"] = 9.0
+    later["environment"]["heat"]["after"]["temperatures_c"] = {"x86_pkg_temp": 71.0}
     later["latency"]["settings"]["repeats"] = 5
     later["accuracy"]["student"]["test"]["miou"] = 0.8
     found = compare(report, later)
@@ -84,6 +86,13 @@ def test_other_data_is_not_added(report: dict[str, Any], tmp_path: Path) -> None
     other = {**report, "data": {**report["data"], "name": "fields"}}
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(StoreError, match="scores split test of fields, this report split test of streets"):
+        fold(report, [tmp_path / "other.json"])
+
+
+def test_other_classes_are_not_added(report: dict[str, Any], tmp_path: Path) -> None:
+    other = {**report, "data": {**report["data"], "classes": ["road", "sky"]}}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(StoreError, match="tells of other classes of streets"):
         fold(report, [tmp_path / "other.json"])
 
 
