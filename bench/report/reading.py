@@ -11,10 +11,17 @@ SCHEMA_VERSION = 2
 """Of the form that `bench.report.markdown` describes and report.schema.json checks."""
 KINDS: Mapping[str, int] = {"bench": SCHEMA_VERSION, "board": 1}
 """Kind of a report -> the version of its form that is read here. A board's is that of `bench.board`."""
+LATENCY = ("latency.settings", "latency.rows", "latency.ratios")
+ENVIRONMENT = ("environment.cpu", "environment.packages", "environment.os", "environment.gpus")
 REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "bench": ("data", "models", "accuracy", "complexity", "latency", "parity", "environment", "provenance"),
-    "board": ("bundle", "environment", "latency", "engines"),
+    "bench": (
+        *("data.classes", "data.size_px", "models.student", "models.teacher", "accuracy"),
+        *("complexity.student", "complexity.teacher", *LATENCY, "parity.files", "parity.limits", *ENVIRONMENT),
+        *("provenance.artifacts", "provenance.files"),
+    ),
+    "board": ("bundle", *ENVIRONMENT, *LATENCY, "engines"),
 }
+"""Parts without which a report is not read, by kind: what a copy that broke off or was edited by hand may lack."""
 FILE = "report.json"
 
 
@@ -44,9 +51,16 @@ def check(found: Mapping[str, Any], path: Path) -> None:
             f"{path} is a {kind} report of schema version {version}, this reads version {KINDS[kind]}: "
             "measure again, or read it with the release that wrote it"
         )
-    lacks = [name for name in REQUIRED[kind] if not isinstance(found.get(name), (dict, list))]
+    lacks = [name for name in REQUIRED[kind] if not isinstance(part_of(found, name), (dict, list))]
     if lacks:
         raise StoreError(f"{path} is no whole {kind} report: it lacks {', '.join(lacks)}")
+
+
+def part_of(found: Any, name: str) -> Any:
+    """What lies at a dotted name; None where nothing does."""
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def machine(report: Mapping[str, Any]) -> str:

@@ -50,10 +50,18 @@ def test_another_kind_is_refused(report: dict[str, Any], tmp_path: Path) -> None
         read_report(written(tmp_path, {**report, "kind": "toaster"}))
 
 
-def test_a_part_that_is_gone_is_named(report: dict[str, Any], tmp_path: Path) -> None:
-    del report["parity"]
-    with pytest.raises(StoreError, match="it lacks parity"):
-        read_report(written(tmp_path, report))
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("parity", "parity.files, parity.limits"),
+        ("latency", "latency.settings, latency.rows, latency.ratios"),
+        ("models", "models.student"),
+    ],
+)
+def test_a_part_that_is_gone_or_empty_is_named(report: dict[str, Any], tmp_path: Path, part: str, told: str) -> None:
+    for broken in ({**report, part: {}}, {name: value for name, value in report.items() if name != part}):
+        with pytest.raises(StoreError, match=f"it lacks {told}"):
+            read_report(written(tmp_path, broken))
 
 
 def test_a_machine_is_its_board_or_its_cpu_with_its_gpus(report: dict[str, Any], board: dict[str, Any]) -> None:
