@@ -43,7 +43,21 @@ from bench.report.points import network_of, score_of
 from bench.report.reading import machine
 from bench.report.summary import summary
 from bench.report.tensorrt_words import tensorrt_lines
-from bench.report.words import ROLES, Report, cell, giga, grid, mega, network, number, of, percent, size, times
+from bench.report.words import (
+    ROLES,
+    Report,
+    cell,
+    giga,
+    grid,
+    mega,
+    more_title,
+    network,
+    number,
+    of,
+    percent,
+    size,
+    times,
+)
 
 COMPLEXITY_HEADER = (
     "network",
@@ -170,15 +184,11 @@ def more_latency(report: Report) -> list[str]:
     """The tables of further batches and sizes."""
     lines: list[str] = []
     for table in report["latency"].get("more", []):
-        ratios = [ratio_line(ratio) for ratio in table["ratios"]]
+        notes = [f"- {row['name']}: {warning}" for row in table["rows"] for warning in row["warnings"]]
+        notes += [ratio_line(ratio) for ratio in table["ratios"]]
         lines += ["", more_title(table), "", *grid(LATENCY_HEADER, map(latency_row, table["rows"]))]
-        lines += ["", *ratios] if ratios else []
+        lines += ["", *notes] if notes else []
     return lines
-
-
-def more_title(table: Mapping[str, Any]) -> str:
-    """`Batch 4 at 32x64`."""
-    return f"Batch {table['batch']} at {'x'.join(map(str, table['size_px']))}"
 
 
 def roofline(report: Report) -> Iterator[list[str]]:

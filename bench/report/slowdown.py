@@ -1,12 +1,13 @@
 """How much slower the same file became between two reports, from their raw samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.report.points import Report
+from bench.report.words import more_title
 
 RESAMPLES = 4000
 CONFIDENCE = 0.95
@@ -56,34 +57,37 @@ def redrawn_medians(samples: Sequence[float], rng: np.random.Generator) -> np.nd
     return np.asarray(ordered[(rng.beta(middle, middle, size=RESAMPLES) * len(ordered)).astype(np.intp)])
 
 
-def row_key(report: Report, row: Mapping[str, Any]) -> tuple[Any, ...]:
+def row_key(report: Report, row: Mapping[str, Any], batch: int, size_px: Sequence[int] | None) -> tuple[Any, ...]:
     """What must be equal for two rows to be one measurement taken twice: which file in what, and how."""
     settings = report["latency"]["settings"]
     threads = settings.get("threads", report["environment"]["cpu"]["threads"])
-    size = tuple(report["data"]["size_px"]) if "data" in report else None
+    size = tuple(size_px) if size_px else None
     quantity = row.get("quantity", "inference")
-    return (
-        row["name"],
-        row["runtime"],
-        row["file"],
-        quantity,
-        settings["batch"],
-        settings.get("device"),
-        threads,
-        size,
-    )
+    return (row["name"], row["runtime"], row["file"], quantity, batch, settings.get("device"), threads, size)
+
+
+def keyed(report: Report) -> Iterator[tuple[tuple[Any, ...], str, Mapping[str, Any]]]:
+    """(key, name, row) of every row; in a table of a further batch or size the name tells which."""
+    latency = report["latency"]
+    batch, size_px = latency["settings"]["batch"], report["data"]["size_px"] if "data" in report else None
+    for row in latency["rows"]:
+        yield row_key(report, row, batch, size_px), row["name"], row
+    for table in latency.get("more", []):
+        for row in table["rows"]:
+            name = f"{row['name']}, {more_title(table).lower()}"
+            yield row_key(report, row, table["batch"], table["size_px"]), name, row
 
 
 def slowdowns(now: Report, then: Report) -> tuple[list[Slowdown], list[str]]:
     """A slowdown for each row that both reports measured alike; and why each other row of `now` has none."""
-    known = {row_key(then, row): row for row in then["latency"]["rows"] if row["status"] == "ok"}
+    known = {key: (name, row) for key, name, row in keyed(then) if row["status"] == "ok"}
     found, apart = [], []
-    for row in now["latency"]["rows"]:
-        other = known.pop(row_key(now, row), None)
+    for key, name, row in keyed(now):
+        _, other = known.pop(key, (name, None))
         if row["status"] != "ok":
-            apart.append(f"{row['name']}: {row['status']} ({row['why']})")
+            apart.append(f"{name}: {row['status']} ({row['why']})")
         elif other is None:
-            apart.append(f"{row['name']}: the other report has no such row at this batch, size, device and threads")
+            apart.append(f"{name}: the other report has no such row at this batch, size, device and threads")
         else:
-            found.append(slowdown(row["name"], row["rounds_ms"], other["rounds_ms"]))
-    return found, apart + [f"{row['name']}: only in the other report" for row in known.values()]
+            found.append(slowdown(name, row["rounds_ms"], other["rounds_ms"]))
+    return found, apart + [f"{name}: only in the other report" for name, _ in known.values()]

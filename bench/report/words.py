@@ -22,6 +22,11 @@ def size(report: Report) -> str:
     return "x".join(str(length) for length in report["data"]["size_px"])
 
 
+def more_title(table: Mapping[str, Any]) -> str:
+    """`Batch 4 at 32x64`."""
+    return f"Batch {table['batch']} at {'x'.join(map(str, table['size_px']))}"
+
+
 def network(model: Mapping[str, Any]) -> str:
     """`pspnet_resnet18 (width=0.5)`."""
     args = ", ".join(f"{name}={value}" for name, value in model["args"].items())

@@ -17,9 +17,9 @@ from bench.report.machine_words import (
     roofline_rows,
     roofline_words,
 )
-from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row, more_title
+from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
 from bench.report.points import Point, Report, by_machine, dots, frontier, points
-from bench.report.words import ROLES, giga, mega, network, number, of, percent, size
+from bench.report.words import ROLES, giga, mega, more_title, network, number, of, percent, size
 
 LAYERS_SHOWN = 12
 
@@ -179,11 +179,8 @@ def latency(report: Report) -> str:
         figure(chart, caption) if rows else "",
         table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
         energy_and_memory(report),
-        ratios(report),
-        *(
-            table(f"Latency, ms: {more_title(one).lower()}", LATENCY_HEADER, [latency_row(r) for r in one["rows"]], 3)
-            for one in report["latency"].get("more", [])
-        ),
+        ratios(report["latency"]),
+        *(more_latency(one) for one in report["latency"].get("more", [])),
     )
 
 
@@ -193,9 +190,15 @@ def energy_and_memory(report: Report) -> str:
     return table("Energy and memory", header, found) + paragraph(extra_words(report)) if found else ""
 
 
-def ratios(report: Report) -> str:
-    """Paired ratios: the teacher's against the student's in sight, the others folded."""
-    found = report["latency"]["ratios"]
+def more_latency(found: Mapping[str, Any]) -> str:
+    """The table of a further batch or size with its ratios."""
+    rows = [latency_row(row) for row in found["rows"]]
+    return table(f"Latency, ms: {more_title(found).lower()}", LATENCY_HEADER, rows, 3) + ratios(found)
+
+
+def ratios(latency: Mapping[str, Any]) -> str:
+    """Paired ratios of a table: the teacher's against the student's in sight, the others folded."""
+    found = latency["ratios"]
     first = [r for r in found if r["numerator"].startswith("teacher") and r["denominator"].startswith("student")]
     others = [ratio for ratio in found if ratio not in first]
     shown = ratio_table("Teacher against student: paired ratios of one run", first) if first else ""

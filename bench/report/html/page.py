@@ -12,7 +12,7 @@ from bench.report.machine_words import heat_warnings
 from bench.report.points import Report, score_of, with_added
 from bench.report.reading import machine
 from bench.report.summary import summary
-from bench.report.words import network, size
+from bench.report.words import more_title, network, size
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the page may load: its own style and its own pictures."""
@@ -71,6 +71,10 @@ def caveats(report: Report) -> str:
     lines += [f"{row['file']}: withheld, {row['withheld']}" for row in report["parity"]["files"] if row.get("withheld")]
     lines += [f"{row['name']}: latency measured, accuracy of this file not measured" for row in rows if unscored(row)]
     lines += [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row.get("warnings")]
+    lines += [
+        f"{row['name']}, {more_title(table).lower()}: {'; '.join(row['warnings'])}"
+        for table in report["latency"].get("more", []) for row in table["rows"] if row["warnings"]
+    ]  # fmt: skip
     lines += [f"{machine(one)}: {warning}" for one in with_added(report) for warning in heat_warnings(one)]
     if not lines:
         return ""

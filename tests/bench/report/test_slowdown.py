@@ -57,6 +57,17 @@ def test_rows_are_matched_by_how_they_were_measured(report: dict[str, Any]) -> N
     assert apart == ["student tensorrt: skipped (no GPU here)"]
 
 
+def test_further_batches_and_sizes_are_held_too(report: dict[str, Any]) -> None:
+    rows = copy.deepcopy(report["latency"]["rows"][:1])
+    report["latency"]["more"] = [{"batch": 4, "size_px": [32, 64], "rows": rows, "ratios": []}]
+    later = copy.deepcopy(report)
+    later["latency"]["more"][0]["rows"] = slower({"latency": {"rows": rows}}, 2.0)["latency"]["rows"]
+    result = judge(later, report, 1.1)
+    assert not result["passed"] and len(result["rows"]) == 6
+    (slow,) = [row for row in result["rows"] if row["verdict"] == "slower"]
+    assert slow["name"] == "teacher torch, batch 4 at 32x64"
+
+
 @pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.08, True), (1.2, False), (0.5, True)])
 def test_the_gate(report: dict[str, Any], factor: float, passed: bool) -> None:
     result = judge(slower(report, factor), report, max_slowdown=1.1)
