@@ -5,20 +5,36 @@ from collections.abc import Callable
 import click
 
 from pipeline.errors import PipelineError
+from pipeline.signals import INTERRUPTED
 
 MISTAKE = 2
 
 
 def program(command: click.Command) -> Callable[..., int]:
-    """`main(arguments) -> exit code` of a command, its own or 0; a user's mistake is one line on stderr and code 2."""
+    """`main(arguments) -> exit code` of a command, its own or 0.
+
+    A user's mistake, or a file that cannot be written, is one line on stderr and code 2; Ctrl-C is one and code 130.
+    """
 
     def main(arguments: list[str] | None = None) -> int:
         try:
             code = command.main(arguments, standalone_mode=False)
         except (click.ClickException, PipelineError) as error:
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-            click.echo(f"error: {message}", err=True)
-            return MISTAKE
+            return told(f"error: {message}", MISTAKE)
+        except OSError as error:
+            if error.filename is None or error.strerror is None:
+                raise
+            return told(f"error: {error.filename}: {error.strerror}: give another path", MISTAKE)
+        except click.exceptions.Abort:
+            # click makes one of a KeyboardInterrupt.
+            return told("interrupted: nothing was measured to the end", INTERRUPTED)
         return code if isinstance(code, int) else 0
 
     return main
+
+
+def told(message: str, code: int) -> int:
+    """The exit code, once the message is on stderr."""
+    click.echo(message, err=True)
+    return code

@@ -15,7 +15,7 @@ in the command line.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import product
@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 
-from bench.latency.jobs import Wanted
+from bench.latency.jobs import Wanted, free_axes
 from bench.latency.measure import measure_all
 from bench.latency.models import Model, models_of, named_apart
 from bench.latency.picture import picture_for
@@ -33,11 +33,14 @@ from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.latency.table import text_of
 from bench.machine.environment import describe
+from bench.machine.watch import Watch
+from bench.program import program
 from bench.timing import Schedule, failed, reason
 from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError
 from pipeline.facts import facts, usable_cores
-from pipeline.verbs.options import home_option, planner_of, recipe_option, say, set_option
+from pipeline.nearest import nearest
+from pipeline.verbs.options import home_option, json_option, planner_of, recipe_option, say, set_option
 
 SCHEMA_VERSION = 1
 SAY_EVERY_S = 5.0
@@ -69,6 +72,7 @@ SAY_EVERY_S = 5.0
 @recipe_option
 @set_option
 @home_option
+@json_option
 def command(
     models: tuple[str, ...],
     runtimes: tuple[str, ...],
@@ -84,6 +88,7 @@ def command(
     recipe: str,
     settings: tuple[str, ...],
     home: Path,
+    as_json: bool,
     **schedule: Any,
 ) -> int:
     """Measure each MODEL: an ONNX file, an engine, a bundle, an artifact's folder or reference, e.g. distill."""
@@ -97,19 +102,18 @@ def command(
         from bench.latency.precision import check, check_text
 
         checked = check(threads or 1, Schedule(**schedule), say)
-        return answer(checked, check_text(checked), out, int(not checked["passed"]))
-    asks = [
-        Ask(batch, size, dict(map(parse_axis, axes)))
-        for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))
-    ]
+        return answer(checked, "" if as_json else check_text(checked), out, int(not checked["passed"]))
+    parsed = dict(map(parse_axis, axes))
+    asks = [Ask(batch, size, parsed) for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))]
     recipes.load(recipe, settings)
     known = facts(device)
     setting = Setting(known["device"], threads or usable_cores())
     with ExitStack() as stack:
         found, missing = located(models, lambda reference: folder_of(reference, recipe, settings, home), stack)
+        refuse_unknown(parsed, found)
         wanted = Wanted(runtimes, setting, picture_for(found, picture, stack) if end_to_end or picture else None)
         document = report(found, missing, asks, wanted, Schedule(**schedule), known)
-    return answer(document, text_of(document), out, code_of(document, models))
+    return answer(document, "" if as_json else text_of(document), out, code_of(document, models))
 
 
 def parse_sizes(texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -151,11 +155,12 @@ def report(
 ) -> dict[str, Any]:
     """The JSON document."""
     environment = describe(wanted.setting.threads)
-    rows, ratios = measure_all(models, asks, wanted, schedule, known, now_and_then())
+    watch = Watch(wanted.setting.device)
+    rows, ratios = measure_all(models, asks, wanted, schedule, known, now_and_then(), watch)
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "latency",
-        "environment": environment,
+        "environment": environment | watch.to_json(),
         "latency": {
             "settings": {
                 **asdict(schedule),
@@ -189,11 +194,15 @@ def code_of(document: dict[str, Any], asked: Sequence[str]) -> int:
 
 
 def answer(document: dict[str, Any], text: str, out: Path | None, code: int) -> int:
-    """Print the text and the document, write it where asked; returns the exit code."""
+    """Print the text, where there is any, and the document, then write it where asked; returns the exit code.
+
+    Minutes of measurement are on the screen before a full disk can lose them.
+    """
+    if text:
+        click.echo(text)
+    click.echo(json.dumps(document))
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(text)
-    click.echo(json.dumps(document))
     return code
 
 
@@ -205,13 +214,13 @@ def parse_axis(text: str) -> tuple[str, int]:
     return name, int(size)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        return int(command.main(arguments, standalone_mode=False) or 0)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        say(f"error: {message}")
-        return 2
+def refuse_unknown(axes: Mapping[str, int], models: Sequence[Model]) -> None:
+    """NetworkError for a --dim that is an axis of none of the models."""
+    known = {name for model in models for name in free_axes(model)}
+    for name in axes:
+        if models and name not in known:
+            told = nearest(name, sorted(known)) if known else "they have no free axis"
+            raise NetworkError(f"--dim {name}: no MODEL has a free axis of that name; {told}")
+
+
+main = program(command)

@@ -147,7 +147,21 @@ def inputs(model: Model, ask: Ask) -> dict[str, np.ndarray]:
         if size_px is None:
             raise NetworkError(f"{model.path} has no preprocess.json that tells its size: give --size HEIGHTxWIDTH")
         return feeds([TensorSpec("images", "uint8", ("batch", *size_px, 3))], ask)
-    return feeds(declared(model.path) if model.kind == "onnx" else declared_by_engine(model.path), ask)
+    return feeds(specs_of(model), ask)
+
+
+def specs_of(model: Model) -> tuple[TensorSpec, ...]:
+    """The inputs that a file declares; NetworkError where it cannot be read."""
+    return declared(model.path) if model.kind == "onnx" else declared_by_engine(model.path)
+
+
+def free_axes(model: Model) -> set[str]:
+    """Names of a file's free axes; of a trained network, or of what cannot be read, none."""
+    try:
+        specs = () if model.kind == "network" else specs_of(model)
+    except NetworkError:
+        return set()
+    return {axis for spec in specs for axis in spec.shape if isinstance(axis, str) and axis != "?"}
 
 
 def own_size(model: Model) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from bench.latency.jobs import Job, Wanted, jobs_of
 from bench.latency.models import Model
 from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
+from bench.machine.watch import Watch
 from bench.ratio import paired_ratio
 from bench.timing import Schedule, measure
 from export.sidecar import sha256
@@ -25,6 +26,7 @@ def measure_all(
     schedule: Schedule,
     facts: Mapping[str, Any],
     on_done: Say,
+    watch: Watch,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(rows, ratios): the candidates of one batch and size take turns, then those of the next."""
     digests = {model.path: sha256(model.file) for model in models}
@@ -32,30 +34,31 @@ def measure_all(
     for ask in asks:
         with ExitStack() as stack:
             jobs = [job for model in models for job in jobs_of(model, ask, wanted, facts, stack)]
-            take_turns(jobs, schedule, on_done)
-            rows += [described(job, wanted.setting, digests[job.model.path]) for job in jobs]
+            take_turns(jobs, schedule, on_done, watch)
+            rows += [described(job, wanted.setting, digests[job.model.path], watch) for job in jobs]
             ratios += ratios_of(jobs)
     return rows, ratios
 
 
-def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say) -> None:
+def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say, watch: Watch) -> None:
     """Fills in the rows of the jobs that have a candidate."""
     waiting = [job for job in jobs if job.candidate is not None]
     candidates = [job.candidate for job in waiting if job.candidate is not None]
     if not candidates:
         return
-    measured = measure(candidates, schedule, on_done=on_done)
+    measured = measure(candidates, schedule, on_done=on_done, during=watch.turn)
     for job, row in zip(waiting, measured, strict=True):
         job.row = row
 
 
-def described(job: Job, setting: Setting, digest: str) -> dict[str, Any]:
+def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str, Any]:
     """A row as plain data: figures, samples, and what they belong to."""
     assert job.row is not None, "every job has a row once the turns are over"
     plain = job.row.to_json(job.batch or 1)
     if job.quantity != "inference":
         # The model was loaded once, for the inference.
         plain["load_ms"] = None
+    device = RUNTIMES[job.runtime].place(setting)
     times = on_gpu(job)
     plain["warnings"] += gpu_warnings(times)
     return {
@@ -64,13 +67,14 @@ def described(job: Job, setting: Setting, digest: str) -> dict[str, Any]:
         "asked": job.model.asked,
         "runtime": job.runtime,
         "version": job.opened.found.name if job.opened and job.opened.found else None,
-        "device": RUNTIMES[job.runtime].place(setting),
+        "device": device,
         "quantity": job.quantity,
         "batch": job.batch,
         "size_px": list(job.size_px) if job.size_px else None,
         "inputs": {name: list(array.shape) for name, array in job.arrays.items()},
         "file": job.model.file.name,
         "sha256": digest,
+        "energy_j": watch.energy_j(plain, job.batch or 1, device),
         **times,
     }
 

@@ -77,7 +77,14 @@ def declared_by_engine(plan: Path) -> tuple[TensorSpec, ...]:
 
 
 def feeds(specs: Sequence[TensorSpec], ask: Ask) -> dict[str, np.ndarray]:
-    """Random arrays for the inputs, by name: floats in 0..1, bytes over their range, other whole numbers 0 or 1."""
+    """Random arrays for the inputs, by name: floats in 0..1, bytes over their range, other whole numbers 0 or 1.
+
+    NetworkError where a size is asked for and none of them is an image.
+    """
+    if ask.size_px and not any(len(spec.shape) == IMAGE_RANK for spec in specs):
+        raise NetworkError(
+            f"--size is of images, and {', '.join(map(written, specs)) or 'no input'} is none: use --dim"
+        )
     rng = np.random.default_rng(SEED)
     return {spec.name: random(np.dtype(spec.dtype), shape(spec, specs, ask), rng) for spec in specs}
 

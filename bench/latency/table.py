@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.report.machine_words import heat_warnings
 from bench.report.words import number, times
 from pipeline.render import table
 
@@ -18,6 +19,8 @@ def text_of(document: Mapping[str, Any]) -> str:
     notes = [f"{row['name']}: failed: {row['why']}" for row in rows if row["status"] == "failed"]
     notes += skipped_lines(rows)
     notes += [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]
+    notes += [f"{row['name']}: {number(row['energy_j'])} J an inference" for row in rows if row.get("energy_j")]
+    notes += heat_warnings(document)
     ratios = ratio_lines(rows, document["latency"]["ratios"])
     parts = [[table(HEADER, measured)] if measured else [], notes, ratios, machine(document)]
     return "\n\n".join("\n".join(part) for part in parts if part)

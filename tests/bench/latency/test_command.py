@@ -136,6 +136,29 @@ def test_end_to_end_is_skipped_where_no_rule_is_known(measure: Callable, make_on
     assert "nothing beside the model says how a picture becomes its input" in printed
 
 
+def test_an_axis_that_no_model_has_is_a_mistake(measure: Callable, make_onnx: Make) -> None:
+    path = make_onnx("own.onnx", x=("FLOAT", ["n", "length"]))
+    code, _, printed = measure(path, "--runtime", "onnxruntime", "--dim", "lenght=4")
+    assert code == 2 and "no MODEL has a free axis of that name; did you mean 'length'" in printed
+    assert measure(path, "--runtime", "onnxruntime", "--dim", "length=4")[0] == 0
+
+
+def test_the_document_alone_and_an_unwritable_file_after_it(
+    measure: Callable, make_onnx: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, full = make_onnx("own.onnx", x=IMAGE), PermissionError(13, "Permission denied", "latency.json")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise full
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    arguments = (path, "--runtime", "onnxruntime", "--json", "--out", tmp_path / "latency.json")
+    code, _, printed = measure(*arguments)
+    document, told = printed.splitlines()
+    assert (code, json.loads(document)["latency"]["rows"][0]["status"]) == (2, "ok")
+    assert told.startswith("error: latency.json: Permission denied")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
 def test_compilation_is_load_time(measure: Callable, network: Path) -> None:

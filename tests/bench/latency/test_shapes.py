@@ -63,6 +63,7 @@ def test_batch_and_size_do_not_touch_what_is_no_image(make_onnx: Make) -> None:
         ([1, 3, 8, 16], Ask(2), "has 1 on axis 0 for good, not 2"),
         ([1, 3, 8, 16], Ask(None, (8, 8)), "has 16 on axis 3 for good, not 8"),
         (["n", 3, "h", "w"], Ask(), "free in height and width: give --size"),
+        (["n", "length"], Ask(2, (8, 8)), r"--size is of images, and input x \(n x length\) is none: use --dim"),
         (["n", "length"], Ask(2), "free on axis length: give --dim length=SIZE"),
         ([1, None], Ask(), "free on axis 1 and gives it no name"),
     ],
