@@ -5,16 +5,21 @@ from collections.abc import Callable
 import click
 
 from pipeline.errors import PipelineError
+from pipeline.signals import INTERRUPTED
 
 MISTAKE = 2
 
 
 def program(command: click.Command) -> Callable[..., int]:
-    """`main(arguments) -> exit code` of a command, its own or 0; a user's mistake is one line on stderr and code 2."""
+    """`main(arguments) -> exit code` of a command, its own or 0; 2 for a user's mistake, 130 for Ctrl-C, in a line."""
 
     def main(arguments: list[str] | None = None) -> int:
         try:
             code = command.main(arguments, standalone_mode=False)
+        except click.Abort:
+            # click makes one of a KeyboardInterrupt.
+            click.echo("interrupted", err=True)
+            return INTERRUPTED
         except (click.ClickException, PipelineError) as error:
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
             click.echo(f"error: {message}", err=True)

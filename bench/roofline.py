@@ -37,7 +37,8 @@ import torch
 from bench.complexity import complexity, parse_size
 from bench.machine.environment import describe
 from bench.peaks import SECONDS, WIDTH_BYTES, Roof, measure_roof
-from pipeline.errors import NetworkError, PipelineError
+from bench.program import program
+from pipeline.errors import NetworkError
 
 SCHEMA_VERSION = 1
 FORM_DTYPES = {"fp32": "float32", "fp16": "float16", "int8-cpu": "int8", "int8-tensorrt": "int8"}
@@ -190,16 +191,7 @@ def command(
     click.echo(json.dumps(found))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        command(arguments, standalone_mode=False)
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"error: {message}", err=True)
-        return 2
-    return 0
-
+main = program(command)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -33,6 +33,7 @@ from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.latency.table import text_of
 from bench.machine.environment import describe
+from bench.program import program
 from bench.timing import Schedule, failed, reason
 from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError
@@ -66,6 +67,7 @@ SAY_EVERY_S = 5.0
 @click.option("--picture", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="For --end-to-end.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON document there too.")
 @click.option("--self-check", is_flag=True, help="Measure how exact this program is on this machine; no MODEL.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON document alone.")
 @recipe_option
 @set_option
 @home_option
@@ -81,6 +83,7 @@ def command(
     picture: Path | None,
     out: Path | None,
     self_check: bool,
+    as_json: bool,
     recipe: str,
     settings: tuple[str, ...],
     home: Path,
@@ -97,7 +100,7 @@ def command(
         from bench.latency.precision import check, check_text
 
         checked = check(threads or 1, Schedule(**schedule), say)
-        return answer(checked, check_text(checked), out, int(not checked["passed"]))
+        return answer(checked, None if as_json else check_text(checked), out, int(not checked["passed"]))
     asks = [
         Ask(batch, size, dict(map(parse_axis, axes)))
         for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))
@@ -109,7 +112,7 @@ def command(
         found, missing = located(models, lambda reference: folder_of(reference, recipe, settings, home), stack)
         wanted = Wanted(runtimes, setting, picture_for(found, picture, stack) if end_to_end or picture else None)
         document = report(found, missing, asks, wanted, Schedule(**schedule), known)
-    return answer(document, text_of(document), out, code_of(document, models))
+    return answer(document, None if as_json else text_of(document), out, code_of(document, models))
 
 
 def parse_sizes(texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -188,11 +191,12 @@ def code_of(document: dict[str, Any], asked: Sequence[str]) -> int:
     return int(any(row["status"] == "failed" for row in rows) or not set(asked) <= measured)
 
 
-def answer(document: dict[str, Any], text: str, out: Path | None, code: int) -> int:
-    """Print the text and the document, write it where asked; returns the exit code."""
+def answer(document: dict[str, Any], text: str | None, out: Path | None, code: int) -> int:
+    """Print the text, where one is wanted, and the document, write it where asked; returns the exit code."""
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(text)
+    if text is not None:
+        click.echo(text)
     click.echo(json.dumps(document))
     return code
 
@@ -205,13 +209,4 @@ def parse_axis(text: str) -> tuple[str, int]:
     return name, int(size)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        return int(command.main(arguments, standalone_mode=False) or 0)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except (click.ClickException, PipelineError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        say(f"error: {message}")
-        return 2
+main = program(command)
