@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from pipeline.errors import PipelineError
+from pipeline.errors import USER_ERROR, PipelineError
 from pipeline.signals import INTERRUPTED
-
-MISTAKE = 2
 
 
 def program(command: click.Command) -> Callable[..., int]:
@@ -23,7 +21,7 @@ def program(command: click.Command) -> Callable[..., int]:
         except (click.ClickException, PipelineError) as error:
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
             click.echo(f"error: {message}", err=True)
-            return MISTAKE
+            return USER_ERROR
         return code if isinstance(code, int) else 0
 
     return main
