@@ -41,5 +41,10 @@ def test_settings_are_those_of_a_recipe(name: str) -> None:
         recipe.load("quickstart", [given or shown])
 
 
+def test_every_document_is_named() -> None:
+    documents = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
+    assert [name for name in documents if name not in TEXT] == []
+
+
 def test_there_are_settings_to_check() -> None:
     assert len(SETTING.findall(TEXT)) >= 5
