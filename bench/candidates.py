@@ -231,8 +231,8 @@ def file_request(runtime: str, path: Path, bench: Bench) -> Request:
         return bench.request("export.runtimes.tensorrt_runtime:open_engine", arguments, device="cuda")
     if runtime == "openvino":
         arguments = {"path": str(path), "threads": bench.threads}
-        opener, imports = (f"export.runtimes.openvino_runtime:{name}_openvino" for name in ("open", "import"))
-        return bench.request(opener, arguments, device="cpu", imports=imports)
+        imports = "export.runtimes.openvino_runtime:import_openvino"
+        return bench.request("export.runtimes.openvino_runtime:open_openvino", arguments, "cpu", imports)
     arguments = {"path": str(path), "device": bench.device, "threads": bench.threads}
     return bench.request("export.runtimes.onnx_runtime:open_onnx", arguments)
 

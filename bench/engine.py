@@ -25,6 +25,7 @@ from typing import Any
 import click
 
 from bench.machine.environment import describe
+from bench.program import program
 from pipeline import recipe as recipes
 from pipeline.facts import facts
 from pipeline.graph import FINAL, STAGES, closure
@@ -247,5 +248,7 @@ def command(repeats: int, artifacts: int, files: int, folder: Path | None, as_js
     click.echo(json.dumps(found) if as_json else text_of(found))
 
 
+main = program(command)
+
 if __name__ == "__main__":
-    command()
+    sys.exit(main())

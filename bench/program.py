@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from pipeline.errors import PipelineError
+from pipeline.errors import USER_ERROR, PipelineError
 from pipeline.signals import INTERRUPTED
-
-MISTAKE = 2
 
 
 def program(command: click.Command) -> Callable[..., int]:
@@ -21,11 +19,11 @@ def program(command: click.Command) -> Callable[..., int]:
             code = command.main(arguments, standalone_mode=False)
         except (click.ClickException, PipelineError) as error:
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-            return told(f"error: {message}", MISTAKE)
+            return told(f"error: {message}", USER_ERROR)
         except OSError as error:
             if error.filename is None or error.strerror is None:
                 raise
-            return told(f"error: {error.filename}: {error.strerror}: give another path", MISTAKE)
+            return told(f"error: {error.filename}: {error.strerror}: give another path", USER_ERROR)
         except click.exceptions.Abort:
             # click makes one of a KeyboardInterrupt.
             return told("interrupted: nothing was measured to the end", INTERRUPTED)

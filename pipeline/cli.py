@@ -1,7 +1,6 @@
 """The command line: the verbs by name, each loaded when it is called, and the exit codes."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,6 +10,7 @@ from pipeline.errors import USER_ERROR, PipelineError, RankError, RecipeError, S
 from pipeline.group.ranks import started
 from pipeline.signals import exit_code, stop_on_sigterm
 from pipeline.store.disk import as_full
+from pipeline.verbs.lazy import LazyGroup
 from pipeline.verbs.options import say
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -44,22 +44,7 @@ GROUP_VERB = "run"
 """The one that several processes may work on."""
 
 
-class Verbs(click.Group):
-    """Loads a verb's module only when that verb is asked for: status must not wait for what push imports."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order in which `--help` lists them."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A verb's command, its module imported now; None for a name that is no verb."""
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = import_module(VERBS[cmd_name]).command
-        return command
-
-
-@click.group(cls=Verbs)
+@click.group(cls=LazyGroup, modules=VERBS)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Distil a segmentation network, export it, prove it and measure it."""

@@ -18,7 +18,7 @@ CHECK_FAILED = 1
 
 @click.group(name="data")
 def command() -> None:
-    """Look at a data set."""
+    """Check a data set before anything is trained on it."""
 
 
 @command.command(name="check", short_help="List everything that is wrong with a data set.")

@@ -39,7 +39,8 @@ def command(apply: bool, keep_last: int, older_than: int | None, empty_trash: bo
         where = {"folder": str(trash) if trash else None, "bytes": trash_bytes(store.home)}
         print_json({"applied": apply, "items": [i.to_json() for i in items], "totals": totals, "trash": where})
     else:
-        click.echo("\n".join([gc_text(items), "", *closing(store, items, trash)]))
+        listed = gc_text(items) if items else f"there is nothing in {store.home}"
+        click.echo("\n".join([listed, "", *closing(store, items, trash)]))
 
 
 def empty(store: Store, as_json: bool) -> None:

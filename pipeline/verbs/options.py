@@ -16,7 +16,13 @@ from pipeline.store.store import Store
 recipe_option = click.option("--recipe", default="quickstart", show_default=True, help="Shipped name or a .toml file.")
 set_option = click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change one value of the recipe.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-device_option = click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+device_option = click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto takes the GPU where there is one.",
+)
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),

@@ -19,9 +19,11 @@ from pipeline.verbs.options import device_option, home_option, json_option, prin
 @click.option("--recipe", help="Shipped name or a .toml file.  [default: quickstart]")
 @click.option("--axis", "axes", multiple=True, metavar="A.B=V,W", help="A field and its values; several axes multiply.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run each row under seeds 0 .. N-1.")
-@click.option("--seed-field", "seed_fields", multiple=True, metavar="A.B", help=f"[default: {SEED_FIELD}]")
+@click.option(
+    "--seed-field", "seed_fields", multiple=True, metavar="A.B", help=f"Takes the seed.  [default: {SEED_FIELD}]"
+)
 @click.option("--baseline", metavar="LABEL", help="Value that the others are compared with.  [default: the first row]")
-@click.option("--until", type=click.Choice(("distill", "export", "bench")), help="[default: distill]")
+@click.option("--until", type=click.Choice(("distill", "export", "bench")), help="Last stage.  [default: distill]")
 @click.option("--equal-time", is_flag=True, default=None, help="Train every cell for as long as the slowest row takes.")
 @click.option("--name", help="Name of the sweep in the store.  [default: the file's, or recipe and axes]")
 @click.option("--ray", is_flag=False, flag_value="any", metavar="[ADDRESS]", help="Run the cells on a Ray cluster.")

@@ -198,3 +198,8 @@ def test_wrong_numbers(call, shelf, option) -> None:
 def test_after_a_run_everything_is_kept(finished, call) -> None:
     rows, document = survey(call, finished[0])
     assert document["totals"]["go"]["count"] == 0 and len(rows) == 7
+
+
+def test_an_empty_store_is_said_in_words(call, tmp_path) -> None:
+    code, out, _ = call("gc", "--home", tmp_path)
+    assert code == 0 and out.startswith(f"there is nothing in {tmp_path}\n")
