@@ -115,7 +115,7 @@ class Planner:
         for stage in STAGES:
             hook = getattr(self.modules[stage.name], "rehearse", None)
             if hook and stage.name in stages and not self.rehearsed:
-                hook(self.recipe.configs[stage.name], self.recipe.configs)
+                hook(self.recipe.configs[stage.name], self.recipe.configs, self.facts["device"])
         self.rehearsed = True
 
     def statuses(self) -> dict[str, Status]:

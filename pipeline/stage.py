@@ -10,8 +10,9 @@ A stage module has no torch at import and offers
 
 and may offer
 
-    rehearse(config, configs)                               raises, before the first stage of a command runs, what can
-                                                            be known to go wrong; `configs` are those of all stages
+    rehearse(config, configs, device)                       raises, before the first stage of a command runs, what can
+                                                            be known to go wrong on `cpu` or `cuda`; `configs` are
+                                                            those of all stages
     choices(config) -> dict[str, Any]                       what names in the config stand for, where a table of data
                                                             says so (a network's entry in its catalogue): in the key
     loading(config) -> tuple[str, ...]                      dotted modules that run wherever its artifact is loaded

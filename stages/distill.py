@@ -13,7 +13,6 @@ from stages.losses.methods import TermConfig, needs_position, needs_teacher, res
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
-from stages.training.record.scalars import require_tensorboard
 
 if TYPE_CHECKING:
     from stages.training.student import Teacher
@@ -92,16 +91,14 @@ def choices(config: Config) -> dict[str, Any]:
     return {"net": choice(config.student.net), "terms": methods.choice(terms_of(config))}
 
 
-def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
+def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) -> None:
     """RecipeError for a tap that student or teacher lack, before the teacher is trained for it.
 
-    TrainingError for a package that the training would miss, and for a batch that the processes cannot share.
+    TrainingError for what this machine cannot do of what the training asks for.
     """
-    from stages.training.rehearsal import check_taps
-    from stages.training.share import check_batch
+    from stages.training.rehearsal import check_taps, check_training
 
-    check_batch("distill", config, started())
-    require_tensorboard(config.tensorboard)
+    check_training("distill", config, device, started())
     terms = terms_of(config)
     taps = [(f"distill.terms.{name}.tap", term.tap) for name, term in terms.items()]
     check_taps("student", config.student, taps)

@@ -11,7 +11,6 @@ from pipeline.errors import DataError, TrainingError
 from pipeline.group.ranks import started
 from pipeline.stage import Context, Outputs, StageConfig
 from stages.training.config import OptimiserConfig, Split
-from stages.training.record.scalars import require_tensorboard
 
 VERSION = 1
 DISTRIBUTED = True
@@ -50,17 +49,15 @@ def code(config: Config) -> tuple[str, ...]:
     return ()
 
 
-def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
+def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) -> None:
     """RecipeError for a tap that the teacher lacks, before it is trained.
 
-    TrainingError for a package that the training would miss, and for a batch that the processes cannot share.
+    TrainingError for what this machine cannot do of what the training asks for.
     """
     from stages.nets.config import NetConfig
-    from stages.training.rehearsal import check_taps
-    from stages.training.share import check_batch
+    from stages.training.rehearsal import check_taps, check_training
 
-    check_batch("position", config, started())
-    require_tensorboard(config.tensorboard)
+    check_training("position", config, device, started())
     teacher = configs["teacher"]
     if isinstance(teacher, NetConfig):
         check_taps("teacher", teacher, [("position.tap", config.tap)])

@@ -14,7 +14,6 @@ from stages.losses.methods import TermConfig
 from stages.nets.catalogue import choice, modules_of
 from stages.nets.config import NetConfig
 from stages.training.config import TrainingConfig
-from stages.training.record.scalars import require_tensorboard
 
 VERSION = 1
 DISTRIBUTED = True
@@ -53,12 +52,11 @@ def choices(config: Config) -> dict[str, Any]:
     return {"net": choice(config.net), "terms": methods.choice(terms_of(config))}
 
 
-def rehearse(config: Config, configs: Mapping[str, StageConfig]) -> None:
-    """TrainingError for a package that the training would miss, and for a batch that the processes cannot share."""
-    from stages.training.share import check_batch
+def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) -> None:
+    """TrainingError for what this machine cannot do of what the training asks for."""
+    from stages.training.rehearsal import check_training
 
-    require_tensorboard(config.tensorboard)
-    check_batch("teacher", config, started())
+    check_training("teacher", config, device, started())
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

@@ -40,14 +40,19 @@ def watched(device: str) -> Iterator[Held]:
     held, ended = Held(resident_mib()), Event()
 
     def look() -> None:
+        held.peak_mib = max(held.peak_mib, resident_mib())
+
+    def look_on() -> None:
         while not ended.is_set():
-            held.peak_mib = max(held.peak_mib, resident_mib())
+            look()
             time.sleep(EVERY_S)
 
-    thread = Thread(target=look, daemon=True)
+    thread = Thread(target=look_on, daemon=True)
     thread.start()
     try:
         yield held
+        # A block that never let the other thread run is seen at least at its end.
+        look()
     finally:
         ended.set()
         thread.join()

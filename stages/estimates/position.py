@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 from pipeline.estimate import Answer, Estimate, Machine
+from pipeline.group.ranks import started
 from pipeline.stage import StageConfig
 from stages.estimates.outline import Outline
-from stages.estimates.training import data_of, described, refuse_foreign_code
+from stages.estimates.training import checkpoint_bytes, data_of, described, of_one_process, refuse_foreign_code
 from stages.nets.config import NetConfig
 from stages.position import Config
 
 MIB = 2**20
 BYTES_A_PARAMETER = 4
-CHECKPOINT = 4
 DOCUMENTS_BYTES = 50_000
 KEPT_BYTES = 2 << 30
 """Maps that the stage keeps in memory."""
@@ -20,6 +20,7 @@ KEPT_BYTES = 2 << 30
 def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: Machine) -> Estimate:
     """From a few real steps and one map, by the number of both."""
     assert isinstance(config, Config)
+    config, machine = of_one_process(config, machine, started())
     data = data_of(configs, machine)
     found, read_s = measured(config, configs, machine, data), reading(machine, data)
     distinct = data.images.get("train", 0) * (1 + config.mirror)
@@ -32,7 +33,7 @@ def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: M
         seconds=found["setup_s"] + steps_s + maps_s,
         peak_mib=found["peak_mib"] + kept_bytes / MIB,
         bytes=weights + DOCUMENTS_BYTES,
-        scratch_bytes=CHECKPOINT * weights,
+        scratch_bytes=checkpoint_bytes(config, weights),
     )
 
 

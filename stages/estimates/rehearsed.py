@@ -104,9 +104,7 @@ def smaller(length: int) -> int:
 
 def rehearse(subject: Subject) -> dict[str, float]:
     """What a training costs: seconds of set-up, step, evaluation of an image and closing; MiB at most; parameters."""
-    most = MOST_MACS[subject.device]
-    crop_px, batch = shrunk(subject.config.crop_px, subject.config.batch, subject.step_macs, most)
-    scale = subject.step_macs(subject.config.crop_px, subject.config.batch) / subject.step_macs(crop_px, batch)
+    crop_px, batch, scale = tried(subject)
     config = subject.config.model_copy(update={"crop_px": crop_px, "batch": batch, "iterations": 1_000_000})
     began = time.perf_counter()
     fabric = start_fabric(config.precision, subject.device, config.seed)
@@ -124,7 +122,7 @@ def rehearse(subject: Subject) -> dict[str, float]:
     own, teachers = subject.macs(subject.config.crop_px)
     parameters = sum(p.numel() for p in net.parameters())
     return {
-        "setup_s": stream.asked_s[0] - began,
+        "setup_s": stream.asked_s[0] - began + stream.first_took_longer_s(),
         "step_s": stream.step_s() * scale,
         "evaluation_s": evaluation_s,
         "closing_s": closing_s,
@@ -132,6 +130,18 @@ def rehearse(subject: Subject) -> dict[str, float]:
         "parameters": parameters,
         "teacher_share": teachers / own,
     }
+
+
+def tried(subject: Subject) -> tuple[Size, int, float]:
+    """Crop and batch that are tried, and by how much one part of the batch is scaled for it, as is the whole step."""
+    parts = subject.config.accumulate
+    crop_px, images = subject.config.crop_px, subject.config.batch // parts
+
+    def cost(size_px: Size, images: int) -> float:
+        return subject.step_macs(size_px, parts * images)
+
+    small_px, few = shrunk(crop_px, images, cost, MOST_MACS[subject.device])
+    return small_px, parts * few, cost(crop_px, images) / cost(small_px, few)
 
 
 class Stream:
@@ -145,7 +155,7 @@ class Stream:
         """Notes when each batch is asked for: by then the step before has ended."""
         fewest, most = STEPS
         while True:
-            if torch.cuda.is_available():
+            if torch.cuda.is_initialized():
                 torch.cuda.synchronize()
             self.asked_s.append(time.perf_counter())
             tried = len(self.asked_s) - 1
@@ -157,6 +167,10 @@ class Stream:
         """Median seconds of a step, but for the first."""
         asked = self.asked_s[1:]
         return median(after - before for before, after in pairwise(asked))
+
+    def first_took_longer_s(self) -> float:
+        """Seconds that the first step took beyond the others: what is compiled or chosen once."""
+        return max(self.asked_s[1] - self.asked_s[0] - self.step_s(), 0.0)
 
 
 def random_batch(classes: int, batch: int, crop_px: Size) -> Batch:

@@ -1,10 +1,12 @@
 """The cost of the stages that train a segmentation network: teacher, distill, baseline."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from pipeline.errors import NetworkError
 from pipeline.estimate import Answer, Estimate, Machine
+from pipeline.group.ranks import Group, started
 from pipeline.stage import StageConfig
 from stages import distill, teacher
 from stages.datasets.config import DataConfig
@@ -13,11 +15,10 @@ from stages.losses.methods import TermConfig, needs_position, needs_teacher, spe
 from stages.nets.config import NetConfig
 from stages.nets.foreign import foreign, is_foreign
 from stages.position import Config as PositionConfig
-from stages.training.config import TrainingConfig
+from stages.training.config import OptimiserConfig, TrainingConfig
 
+T = TypeVar("T", bound=OptimiserConfig)
 BYTES_A_PARAMETER = 4
-CHECKPOINT = 4
-"""Weights and momentum, once as they are and once while the next checkpoint is written."""
 DOCUMENTS_BYTES = 300_000
 """Scores, history, pictures, card."""
 KEPT_BYTES = 1 << 30
@@ -29,6 +30,7 @@ SCHEDULE = {"iterations", "lr", "momentum", "weight_decay", "poly_power", "warmu
 def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: Machine) -> Estimate:
     """From a few real steps and one evaluated batch, by the number of both."""
     assert isinstance(config, TrainingConfig)
+    config, machine = of_one_process(config, machine, started())
     data = data_of(configs, machine)
     _, terms = subject_of(config)
     found = measured(config, configs, machine, data)
@@ -37,7 +39,7 @@ def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: M
     kept = decoded_bytes(data, train) if keeps(config, data, train) else 0
     crop_s = images["crop_s"] + (0 if kept else images["read_s"])
     step_s = with_loader(found["step_s"], config.batch * crop_s, config.workers, machine)
-    scored = sum(data.images[split] for split in config.evaluate if split in data.labelled)
+    scored = images_scored(config, data) / started().world
     looked = config.gap_images if isinstance(config, distill.Config) and terms else 0
     seconds = (
         found["setup_s"]
@@ -50,7 +52,29 @@ def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: M
     )
     weights = int(found["parameters"]) * BYTES_A_PARAMETER
     peak = found["peak_mib"] + (kept / 2**20 if machine.device == "cpu" else 0)
-    return Estimate(seconds, peak, weights + DOCUMENTS_BYTES, CHECKPOINT * weights if config.iterations else 0)
+    return Estimate(seconds, peak, weights + DOCUMENTS_BYTES, checkpoint_bytes(config, weights))
+
+
+def of_one_process(config: T, machine: Machine, group: Group) -> tuple[T, Machine]:
+    """What one of several processes does, and on how many cores: its share of each batch."""
+    cores = max(1, machine.cores // group.local_world)
+    return config.model_copy(update={"batch": config.batch // group.world}), replace(machine, cores=cores)
+
+
+def images_scored(config: TrainingConfig, data: Outline) -> int:
+    """Images that are scored after the training, and on val while it trains."""
+    times = -(-config.iterations // config.validate_iterations) if config.validate_iterations else 0
+    after = sum(data.images[split] for split in config.evaluate if split in data.labelled)
+    return after + times * data.images.get("val", 0)
+
+
+def checkpoint_bytes(config: OptimiserConfig, weights: int) -> int:
+    """Of a network of so many bytes: a checkpoint as it is, and the next one while it is written."""
+    if not config.iterations:
+        return 0
+    means = 2 if config.optimiser == "adamw" else 1
+    best = isinstance(config, TrainingConfig) and config.keep == "best"
+    return 2 * weights * (1 + means + (config.ema > 0) + best)
 
 
 def data_of(configs: Mapping[str, StageConfig], machine: Machine) -> Outline:

@@ -70,7 +70,7 @@ def training_batches(
         # A fork shares the decoded images instead of copying them.
         multiprocessing_context="fork" if processes and sys.platform == "linux" else None,
         worker_init_fn=outlast_a_stop,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_initialized(),
         # A loader draws a seed for its workers when it starts: taken from torch's own generator, that draw would move
         # the dropout of a resumed run.
         generator=torch.Generator().manual_seed(seed),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import NetworkError, PipelineError
 from stages.nets.catalogue import NetSpec
-from stages.nets.faults import one_line
+from stages.nets.faults import is_out_of_memory, one_line
 
 
 @torch.no_grad()
@@ -33,6 +33,11 @@ def try_out(
             except PipelineError:
                 raise
             except Exception as error:
+                if is_out_of_memory(error):
+                    raise NetworkError(
+                        f"{spec.net}: memory of the {device.type} does not suffice for one forward pass of {what}, in "
+                        "fp32 and without gradients: give a smaller size, or a smaller network"
+                    ) from error
                 raise NetworkError(f"{spec.net} cannot take {what}: {one_line(error)}") from error
             for name in ("logits", "aux"):
                 if name in outputs:

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.errors import TrainingError
+from pipeline.group.ranks import Group
 from pipeline.stage import Context
 from stages.training.config import TrainingConfig
 
@@ -18,12 +19,17 @@ def synchronised(module: nn.Module, config: TrainingConfig, ctx: Context) -> nn.
     """
     if config.batch_norm != "sync" or ctx.group.world == 1:
         return module
-    if ctx.device == "cpu":
+    check_statistics(config, ctx.device, ctx.group)
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    return converted
+
+
+def check_statistics(config: TrainingConfig, device: str, group: Group) -> None:
+    """TrainingError where batch norm is to see the images of several processes, and their device is a CPU."""
+    if config.batch_norm == "sync" and group.world > 1 and device == "cpu":
         raise TrainingError(
             "batch_norm = 'sync' needs GPUs, torch's SyncBatchNorm refuses CPU tensors: take 'process' or 'frozen'"
         )
-    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    return converted
 
 
 def images_seen(config: TrainingConfig, ctx: Context) -> int:

@@ -30,6 +30,12 @@ def resolve_precision(precision: str, device: str) -> str:
     return "bf16-mixed" if has_native_bf16(device) else "fp32"
 
 
+def precision_of(fabric: Fabric) -> str:
+    """The precision in which a Fabric computes, as a recipe spells it."""
+    found = str(fabric.strategy.precision.precision)
+    return next((ours for ours, fabrics in FABRIC_PRECISION.items() if fabrics == found), found)
+
+
 def has_native_bf16(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware; emulated bf16 is slower than fp32."""
     import torch

@@ -19,9 +19,12 @@ def part_ways(seed: int, iteration: int = 0) -> None:
 
 
 def states_of_all() -> dict[str, Tensor]:
-    """State of every process's generators, uint8 world x bytes: of the CPU, and of the GPU where there is one."""
+    """State of every process's generators, uint8 world x bytes: of the CPU, and of the GPU where it is used.
+
+    A training on the CPU opens no GPU that the machine has as well: it may be another user's.
+    """
     return {"cpu": gathered(torch.get_rng_state())} | (
-        {"cuda": gathered(torch.cuda.get_rng_state())} if torch.cuda.is_available() else {}
+        {"cuda": gathered(torch.cuda.get_rng_state())} if torch.cuda.is_initialized() else {}
     )
 
 
@@ -37,5 +40,5 @@ def go_on(states: dict[str, Tensor], seed: int, iteration: int, log: Callable[[s
         return
     # torch reads a state from where its storage begins, so that a row of several must be a copy.
     torch.set_rng_state(states["cpu"][rank()].clone())
-    if torch.cuda.is_available() and "cuda" in states:
+    if torch.cuda.is_initialized() and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"][rank()].clone())

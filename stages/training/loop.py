@@ -18,6 +18,7 @@ from stages.collectives import any_of
 from stages.losses.watch import finished
 from stages.training.checkpoint import Checkpoint, Row, Stateful, checkpoint_path
 from stages.training.config import OptimiserConfig
+from stages.training.device import precision_of
 from stages.training.keeper import VAL, Keeper
 from stages.training.learner import Learner
 from stages.training.optimiser import told
@@ -101,6 +102,7 @@ class Training:
         self.config = config
         self.log = ctx.log
         self.title = title
+        self.fabric = fabric
         self.precision = fabric.strategy.precision
         self.readings = Readings(title, fabric.device.type == "cpu", loss_scale(self.precision) is not None)
         parts: dict[str, Stateful] = {**learners, "precision": self.precision, "keeper": keeper}
@@ -111,7 +113,7 @@ class Training:
     def resume(self) -> int:
         """Take up the state that an earlier process left; returns the iteration to go on from."""
         start, self.history = self.checkpoint.restore()
-        self.log(f"{self.title}: {told(self.config)}")
+        self.log(f"{self.title}: {told(self.config, precision_of(self.fabric))}")
         if start:
             self.log(f"{self.title}: resumed at iteration {start} of {self.config.iterations}")
         self.clock = Clock(spent(self.history, start))

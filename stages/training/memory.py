@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from pipeline.errors import TrainingError
 from pipeline.stage import Context
+from stages.nets.faults import is_out_of_memory
 from stages.training.config import OptimiserConfig, TrainingConfig
 from stages.training.device import resolve_precision
 from stages.training.share import told_batch
-
-CPU_WORDS = ("not enough memory", "can't allocate memory")
-"""What the message of torch's CPU allocator says; it raises a plain RuntimeError."""
 
 
 @contextmanager
@@ -26,11 +22,6 @@ def memory_told(what: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(what) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator gave up, a GPU's or the CPU's."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in CPU_WORDS)
 
 
 def too_large(title: str, config: OptimiserConfig, ctx: Context) -> str:

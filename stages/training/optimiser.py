@@ -36,13 +36,13 @@ def by_decay(groups: Groups) -> list[dict[str, Any]]:
     return split
 
 
-def told(config: OptimiserConfig) -> str:
-    """One line of what takes a step; what the optimiser does not read is said."""
+def told(config: OptimiserConfig, precision: str) -> str:
+    """One line of what takes a step, in the precision that was resolved; what the optimiser does not read is said."""
     if config.optimiser == "sgd":
         how = f"sgd, momentum {config.momentum:g}"
     else:
         how = f"adamw, betas {config.betas[0]:g} and {config.betas[1]:g} (momentum is not used)"
-    line = f"{how}, lr {config.lr:g}, weight decay {config.weight_decay:g}"
+    line = f"{how}, lr {config.lr:g}, weight decay {config.weight_decay:g}, precision {precision}"
     line += f", clipped to norm {config.clip_norm:g}" if config.clip_norm else ""
     line += f", batch in {config.accumulate} parts" if config.accumulate > 1 else ""
     return line + (f", moving average of the weights {config.ema:g}" if config.ema else "")

@@ -21,7 +21,7 @@ from stages.nets.normalise import Normalise
 from stages.nets.position import PositionNet, position_targets
 from stages.nets.saved import load_net
 from stages.nets.taps import add_taps
-from stages.training.device import memory_format
+from stages.training.device import memory_format, resolve_precision
 from stages.training.loop import train
 from stages.training.memory import memory_told, too_large
 from stages.training.share import check_images
@@ -54,8 +54,15 @@ def feature_readout(
     add_taps(net, spec, [config.tap], size_px)
     normalise = Normalise(spec.mean, spec.std).to(device)
 
+    height, width = size_px
+    precision = resolve_precision(config.precision, device)
+    too_large = (
+        f"position: memory of the {device} does not suffice for the teacher's map of one image of {height}x{width}, "
+        f"precision {precision}: give a smaller data.size_px" + (", or bf16-mixed" if precision == "fp32" else "")
+    )
+
     def maps(images_NHWC: Tensor) -> Tensor:
-        with fabric.autocast():
+        with memory_told(too_large), fabric.autocast():
             return net(normalise(images_NHWC))[config.tap]
 
     with torch.no_grad():

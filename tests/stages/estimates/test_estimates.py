@@ -10,12 +10,14 @@ from pipeline import recipe as recipes
 from pipeline.calibration import Calibration
 from pipeline.errors import DataError, NetworkError
 from pipeline.estimate import Estimate, Machine
+from pipeline.group.ranks import Group
 from pipeline.stage import StageConfig
 from stages.datasets.config import DataConfig
 from stages.estimates import data, position, training
 from stages.estimates.memory import Held, watched
 from stages.estimates.outline import Outline, outline
 from stages.estimates.training import keeps, with_loader
+from stages.training.config import TrainingConfig
 
 TINY = (
     "data.size_px=[64, 96]",
@@ -44,6 +46,28 @@ def test_a_loader_shares_the_cores_of_a_cpu_and_none_of_a_gpu(tmp_path: Path) ->
     assert with_loader(1.0, 4.0, 1, cpu) == 4.0
     assert with_loader(1.0, 0.5, 4, gpu) == 1.0
     assert with_loader(0.1, 2.0, 4, gpu) == 0.5
+
+
+def test_scoring_while_it_trains_counts() -> None:
+    data = Outline((64, 96), {"train": 6, "val": 5, "test": 3}, frozenset({"val", "test"}), 8, png=True)
+    config = TrainingConfig(iterations=1001)
+    assert training.images_scored(config, data) == 5 + 3
+    # After 500 and 1000 steps, and at the end.
+    assert training.images_scored(config.model_copy(update={"validate_iterations": 500}), data) == 5 + 3 + 3 * 5
+
+
+def test_a_checkpoint_holds_what_a_training_carries() -> None:
+    def copies(**changes: Any) -> float:
+        return training.checkpoint_bytes(TrainingConfig(**changes), 100) / 200
+
+    assert copies() == 2 and copies(iterations=0) == 0
+    assert copies(optimiser="adamw", ema=0.99, keep="best", validate_iterations=500) == 5
+
+
+def test_several_processes_share_batch_and_cores(tmp_path: Path) -> None:
+    group = Group(world=4, local_world=2, nodes=2)
+    config, own = training.of_one_process(TrainingConfig(batch=8), machine(tmp_path, cores=8), group)
+    assert (config.batch, own.cores) == (2, 4)
 
 
 def test_a_split_is_kept_up_to_a_limit() -> None:
@@ -114,7 +138,7 @@ def test_steps_are_tried_at_the_least_once_and_remembered(tmp_path: Path) -> Non
     found = configs()
     one = training.estimate(found["distill"], found, machine(tmp_path))
     assert one.seconds and one.peak_mib and one.bytes
-    assert one.scratch_bytes == training.CHECKPOINT * (one.bytes - training.DOCUMENTS_BYTES)
+    assert one.scratch_bytes == 4 * (one.bytes - training.DOCUMENTS_BYTES), "weights and momentum, old and new"
     longer = configs("distill.iterations=100000")
     again = training.estimate(longer["distill"], longer, silent_only(tmp_path))
     assert again.seconds is not None and again.seconds > 10 * one.seconds

@@ -52,3 +52,16 @@ def test_what_a_network_cannot_do_is_said_at_once(own_nets: Path, net: str, chan
 
 def test_a_size_that_is_never_used_is_not_tried(own_nets: Path) -> None:
     assert tried("own_nets:Coarse", crop_px=None).training
+
+
+def test_too_little_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = NetSpec("pspnet_resnet18", 7, {"width": 0.125}, *NORMALISATIONS["imagenet"])
+    net = build(spec.net, spec.classes, **spec.args)
+
+    def full(images_NCHW: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(net, "forward", full)
+    told = r"memory of the cpu does not suffice for one forward pass of 1 x 3 x 32 x 48, whole images \(data.size_px\)"
+    with pytest.raises(NetworkError, match=told):
+        try_out(net, spec, (32, 48), (32, 32), 2)

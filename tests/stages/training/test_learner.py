@@ -67,9 +67,9 @@ def test_adamw_spares_vectors_its_weight_decay_and_sgd_does_not() -> None:
 
 
 def test_the_log_says_what_an_optimiser_does_not_read() -> None:
-    assert "(momentum is not used)" in told(OptimiserConfig(optimiser="adamw"))
-    line = told(OptimiserConfig(clip_norm=2, accumulate=4, ema=0.99))
-    assert line.startswith("sgd, momentum 0.9, lr 0.01, weight decay 0.0005, clipped to norm 2, batch in 4 parts")
+    assert "(momentum is not used)" in told(OptimiserConfig(optimiser="adamw"), "fp32")
+    line = told(OptimiserConfig(clip_norm=2, accumulate=4, ema=0.99), "fp32")
+    assert line.startswith("sgd, momentum 0.9, lr 0.01, weight decay 0.0005, precision fp32, clipped to norm 2, ")
 
 
 def test_a_batch_that_its_parts_do_not_divide_is_refused() -> None:

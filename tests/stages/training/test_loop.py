@@ -12,7 +12,7 @@ from pipeline.errors import TrainingError
 from pipeline.signals import Terminated
 from stages.training.checkpoint import checkpoint_path
 from stages.training.config import OptimiserConfig
-from stages.training.device import start_fabric
+from stages.training.device import resolve_precision, start_fabric
 from stages.training.keeper import Keeper
 from stages.training.loop import train
 from tests.stages.training.loops import ITERATIONS, Fit, Interrupted, batches, context, fitted, interrupted_at, timeless
@@ -152,3 +152,18 @@ def test_scoring_changes_nothing_that_is_trained(tmp_path: Path) -> None:
     _, _, history = rated(tmp_path / "rated", [0.1, 0.2, 0.3, 0.4])
     _, plain = fitted(tmp_path / "plain", batch=8)
     assert history[-1]["error"] == plain[-1]["error"]
+
+
+def test_the_precision_that_auto_became_is_logged(tmp_path: Path) -> None:
+    lines: list[str] = []
+    config = OptimiserConfig(iterations=1, batch=4)
+    train(
+        start_fabric(config.precision, "cpu", seed=0),
+        Fit(),
+        batches,
+        lambda i, x: [(x,)],
+        config,
+        context(tmp_path, lines=lines),
+        "fit",
+    )
+    assert lines[0].endswith(f", precision {resolve_precision('auto', 'cpu')}")

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from pipeline.errors import TrainingError
 from pipeline.group.ranks import ALONE, Group
 from pipeline.stage import Context
+from stages.nets.catalogue import NORMALISATIONS, NetSpec
+from stages.position import Config as PositionConfig
+from stages.training import readout
 from stages.training.config import OptimiserConfig, TrainingConfig
+from stages.training.device import start_fabric
 from stages.training.memory import memory_told, too_large
 
 
@@ -46,3 +51,18 @@ def test_what_to_lower_in_several_processes() -> None:
     told = too_large("position", config, context(Group(world=4)))
     assert "batch 16 (4 in each of 4 processes), precision" in told
     assert "accumulate = 2 (" in told
+
+
+def test_the_teachers_map_of_a_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Large(nn.Module):
+        def forward(self, images_NCHW: torch.Tensor) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    spec = NetSpec("large", 7, {}, *NORMALISATIONS["imagenet"])
+    monkeypatch.setattr(readout, "load_net", lambda folder: (Large(), spec))
+    monkeypatch.setattr(readout, "add_taps", lambda *settings: None)
+    told = "the teacher's map of one image of 64x96, precision fp32: give a smaller data.size_px, or bf16-mixed"
+    with pytest.raises(TrainingError, match=told):
+        readout.feature_readout(
+            start_fabric("fp32", "cpu", seed=0), Path(), (64, 96), PositionConfig(precision="fp32"), "cpu"
+        )

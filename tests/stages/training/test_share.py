@@ -33,7 +33,7 @@ def test_what_cannot(batch: int, world: int, advice: str) -> None:
 def test_it_is_said_before_the_first_stage_runs(stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "started", lambda: Group(world=3))
     with pytest.raises(TrainingError, match=r"\.batch = 8 cannot be shared equally by 3 processes"):
-        stage.rehearse(stage.Config(), {"teacher": teacher.Config()})
+        stage.rehearse(stage.Config(), {"teacher": teacher.Config()}, "cpu")
 
 
 def test_a_share_must_come_in_equal_parts() -> None:
@@ -45,8 +45,8 @@ def test_a_share_must_come_in_equal_parts() -> None:
 
 
 def test_nothing_is_shared_where_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "started", lambda: Group(world=3))
-    teacher.rehearse(teacher.Config(iterations=0), {})
+    monkeypatch.setattr(teacher, "started", lambda: Group(world=3, local_world=3))
+    teacher.rehearse(teacher.Config(iterations=0), {}, "cpu")
 
 
 def test_more_processes_than_images() -> None:

@@ -177,7 +177,7 @@ def test_the_start_tells_every_term(tmp_path: Path) -> None:
     assert "term auxiliary: left out, the student has no auxiliary head" in lines
     assert any(line.startswith("term position: 1 x mean, tap pyramid, student through a 1x1 adapter") for line in lines)
     assert "teacher small: 1 batch norms folded into their convolutions" in lines
-    assert lines[-1] == "student: sgd, momentum 0.9, lr 0.05, weight decay 0.0005"
+    assert lines[-1] == "student: sgd, momentum 0.9, lr 0.05, weight decay 0.0005, precision fp32"
     assert len(lines) == len(resolve("idd-published", {})) + 2
 
 
