@@ -79,7 +79,7 @@ def needed(requirement: Requirement) -> Finding:
 def optional(requirement: Requirement, extra: str) -> Finding:
     """A package of an extra."""
     found = version(requirement.name)
-    name, advice = f"{requirement.name} [{extra}]", f"pip install '{PROJECT}[{extra}]', or -e '.[{extra}]' in the clone"
+    name, advice = f"{requirement.name} [{extra}]", f"pip install -e '.[{extra}]' in the clone"
     if found is None:
         return Finding(name, Level.MISSING, "not installed", advice)
     if not requirement.specifier.contains(found, prereleases=True):

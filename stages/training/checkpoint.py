@@ -85,11 +85,12 @@ class Checkpoint:
             self.refuse_another(state["made_with"])
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
-        except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            generators, iteration, history = state["generators"], state["iteration"], state["history"]
+        except (RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise TrainingError(f"cannot resume from {self.path}: {reason}; delete that file to start again") from error
-        go_on(state["generators"], self.seed, state["iteration"], self.log)
-        return state["iteration"], state["history"]
+        go_on(generators, self.seed, iteration, self.log)
+        return iteration, history
 
     def refuse_another(self, made_with: Mapping[str, Any]) -> None:
         """ValueError where the settings under which the file was made are not those of this training."""

@@ -55,5 +55,6 @@ class Readings:
             raise TrainingError(
                 f"{self.title}: not finite at iteration {iteration}: {', '.join(terms)}: lower lr or the term's "
                 "weight, or give clip_norm (each makes another artifact, which starts anew); nothing that is not "
-                "finite was kept as a checkpoint, and the same command unchanged goes on from the last good one"
+                "finite was kept as a checkpoint, and the same command unchanged goes on from the last good one, if "
+                "there was any"
             )

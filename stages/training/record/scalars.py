@@ -19,7 +19,8 @@ def require_tensorboard(wanted: bool) -> None:
     """TrainingError where scalars are wanted and the package that writes them is not there."""
     if wanted and find_spec("tensorboard") is None:
         raise TrainingError(
-            "tensorboard = true needs the package tensorboard: pip install 'idd-pipeline[tensorboard]', or leave it out"
+            "tensorboard = true needs the package tensorboard: pip install -e '.[tensorboard]' in the clone, or leave "
+            "it out"
         )
 
 

@@ -105,6 +105,14 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         fitted(tmp_path, make=Other)
 
 
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    fitted(tmp_path)
+    (checkpoint,) = tmp_path.rglob("*.pt")
+    torch.save([1, 2], checkpoint)
+    with pytest.raises(TrainingError, match=r"cannot resume from .*delete that file to start again"):
+        fitted(tmp_path)
+
+
 def test_a_checkpoint_of_another_recipe_is_refused_by_the_setting_that_differs(tmp_path: Path) -> None:
     fitted(tmp_path)
     fitted(tmp_path, checkpoint_iterations=5)

@@ -12,7 +12,7 @@ from tests.stages.training.loops import Interrupted, fitted, interrupted_at
 
 def test_without_the_package_it_is_said_before_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scalars, "find_spec", lambda name: None)
-    with pytest.raises(TrainingError, match=r"pip install 'idd-pipeline\[tensorboard\]'"):
+    with pytest.raises(TrainingError, match=r"pip install -e '.\[tensorboard\]'"):
         fitted(tmp_path, tensorboard=True)
     scalars.require_tensorboard(False)
 
