@@ -1,6 +1,5 @@
 """The training loop learns, stops on a broken term, and equals itself bit for bit when it is resumed."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def test_a_stop_ends_the_step_and_loses_none(tmp_path: Path, number: int) -> Non
 
     def stop(done: int) -> None:
         if done == 8:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     expected = Terminated if number == signal.SIGTERM else KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt) as caught:

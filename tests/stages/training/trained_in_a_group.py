@@ -1,7 +1,6 @@
 """Small students under every term of the catalogue, trained by however many processes run this."""
 
 import json
-import os
 import shutil
 import signal
 import sys
@@ -109,7 +108,7 @@ class Bar:
         if self.done == self.stop_at:
             raise InterruptedError
         if self.done == self.terminate_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
 
 def train(
