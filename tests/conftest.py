@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,10 @@ def shared() -> Path:
     if not (folder / "data" / "camvid").is_dir():
         pytest.skip(f"no sample data in {folder}; set IDD_SHARED to a folder that holds data/camvid")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_is_heard() -> None:
+    """A job that a shell started in the background ignores Ctrl-C, and so would every process that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -51,10 +51,12 @@ def test_the_exported_file_scores_what_the_student_scores(home: Path) -> None:
     assert exported
     (parity,) = home.glob("store/export.onnx/*/*/parity.json")
     for file in json.loads(parity.read_text())["files"]:
-        assert abs(file["miou_exported"] - file["miou_torch"]) <= 1e-4
+        # What the gate allows: fp32 hardly anything, the other forms a tenth of a point or one.
+        allowed = 1e-4 if ".fp32." in file["file"] else 1e-2
+        assert abs(file["miou_exported"] - file["miou_torch"]) <= allowed
         # The stage scored in batches and channels_last, the gate one by one: other kernels, which settle a few near
         # ties otherwise; each of a rare class's pixels weighs 1e-5.
-        assert abs(file["miou_exported"] - student) <= 5e-4
+        assert abs(file["miou_torch"] - student) <= 5e-4
 
 
 def test_onnxruntime_alone_segments_an_image(home: Path) -> None:
