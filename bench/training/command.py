@@ -176,12 +176,16 @@ def table(sizes: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) ->
                 "",
                 f"{size['size']}, {task['task']}: {nets}, batch {task['batch']}, crop {crop}, {task['precision']}, "
                 f"{len(task['terms'])} terms, {size['files']}",
-                f"{'':<26}{'images/s':>9}{'step ms':>9}{'n':>5}  ours over it",
+                *task_lines(task),
             ]
-            over = {ratio["ours_over"]: ratio for ratio in task["ratios"]}
-            lines += [line_of(row, over.get(row["name"])) for row in task["rows"]]
-            lines.append(memory_line(task["memory"]))
     return "\n".join(lines)
+
+
+def task_lines(task: Mapping[str, Any]) -> list[str]:
+    """The candidates of one task, and their memory."""
+    over = {ratio["ours_over"]: ratio for ratio in task["ratios"]}
+    rows = [line_of(row, over.get(row["name"])) for row in task["rows"]]
+    return [f"{'':<26}{'images/s':>9}{'step ms':>9}{'n':>5}  ours over it", *rows, memory_line(task["memory"])]
 
 
 def line_of(row: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> str:
@@ -257,7 +261,10 @@ def measure_size(name: str, size: Size, setting: Setting, schedule: Schedule) ->
         def say(step: str) -> None:
             click.echo(f"{name}, {task}: {step}", err=True)
 
-        return measure_task(size, task, setting, schedule, say)
+        found = measure_task(size, task, setting, schedule, say)
+        # What a long run has found is there before it has ended, and where it is cut off.
+        click.echo("\n".join(task_lines(found)), err=True)
+        return found
 
     student, configs = size.configs(setting.method)
     return {
