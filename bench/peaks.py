@@ -1,12 +1,14 @@
-"""What this machine can do at most: the rate of a large matrix product for each dtype, and of a large copy.
+"""What this machine can do at most: the rate of large matrix products and convolutions for each dtype, and of a copy.
 
-Each is the best of many calls, since a peak is what the machine can do when nothing is in the way.
+Each is the best of many calls over a few sizes, since a peak is what the machine can do when nothing is in the way. A
+library's convolution may be quicker than its matrix product, so that networks would be found above 100 % of the latter.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,28 +18,40 @@ WIDTH_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Bytes an element, widest first."""
 SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (1024, 2048, 4096, 8192)}
 """Sides of the square matrices, tried in this order while one product is short enough."""
+CONVOLUTIONS = {"cpu": ((1, 256, 16), (1, 128, 32), (1, 256, 32)), "cuda": ((16, 256, 64), (16, 512, 64))}
+"""Batch, channels in and out, height and width of 3 x 3 convolutions."""
+TAPS = 9
 COPY_BYTES = {"cpu": 128 * 2**20, "cuda": 512 * 2**20}
 """Size of the copied array: several times what caches hold."""
 SECONDS = 0.5
 """Of measurement for each peak."""
-CALLS_AT_LEAST = 4
-"""Products that fit into the seconds of a peak, or a smaller matrix is taken."""
+CALLS_AT_LEAST = 3
+"""Calls of the largest size that fit into the seconds of a peak, or it is not tried."""
 ERRORS_ONLY = 3
 """onnxruntime's log level."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The highest rate that a matrix product reached."""
+    """The highest rate that a product or a convolution reached."""
 
     gflops: float
     """10^9 operations a second, an addition and a multiplication being two."""
     by: str
     """The library and the function."""
-    side: int
-    """Of the square matrices."""
+    what: str
+    """Sizes of the quickest."""
     calls: int
-    """Of which the quickest counts."""
+    """Of all sizes, of which the quickest counts."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A call of which the operations are known."""
+
+    what: str
+    flops: int
+    call: Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -68,100 +82,153 @@ def measure_roof(device: str, threads: int, seconds: float = SECONDS) -> Roof:
     A CPU's peaks are the best of torch and onnxruntime where both offer the dtype: a model in either is held to them.
     """
     with settings(threads):
-        found = [torch_peak(dtype, device, seconds) for dtype in WIDTH_BYTES]
-        if device == "cpu":
-            found += [onnx_peak(dtype, threads, seconds) for dtype in ("float32", "int8")]
         peaks: dict[str, Peak] = {}
-        for dtype, peak in (one for one in found if one is not None):
-            if dtype not in peaks or peak.gflops > peaks[dtype].gflops:
+        for dtype, by, works in candidates(device, threads):
+            peak = peak_of(works, by, device, seconds)
+            if peak is not None and (dtype not in peaks or peak.gflops > peaks[dtype].gflops):
                 peaks[dtype] = peak
         return Roof(device, threads, peaks, copy_gb_s(device, seconds))
+
+
+def candidates(device: str, threads: int) -> Iterator[tuple[str, str, Iterator[Work]]]:
+    """(dtype, library and function, what it computes from small to large) of all that may reach a peak."""
+    for dtype in WIDTH_BYTES:
+        yield dtype, f"torch {'_int_mm' if dtype == 'int8' else 'mm'}", torch_products(dtype, device)
+        if dtype != "int8":
+            yield dtype, "torch conv2d", torch_convolutions(dtype, device)
+    if device == "cpu":
+        yield "float32", "onnxruntime MatMul", onnx_products("MatMul", threads)
+        yield "float32", "onnxruntime Conv", onnx_convolutions(threads)
+        yield "int8", "onnxruntime MatMulInteger", onnx_products("MatMulInteger", threads)
 
 
 @contextmanager
 def settings(threads: int) -> Iterator[None]:
     """Torch with so many threads and without TF32, as the candidates run; afterwards as it was."""
-    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.backends.cuda.matmul.allow_tf32 = before[1]
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:]
 
 
-def torch_peak(dtype: str, device: str, seconds: float) -> tuple[str, Peak] | None:
-    """Of torch's matrix product; None where this device has none for the dtype."""
-
-    def product(side: int) -> Callable[[], object]:
+def torch_products(dtype: str, device: str) -> Iterator[Work]:
+    """Square matrices times themselves."""
+    for side in SIDES[device]:
         if dtype == "int8":
             # Signed; a GPU wants the second factor in columns.
             one = torch.ones(side, side, dtype=torch.int8, device=device)
-            return lambda: torch._int_mm(one, one.t())
-        made = torch.rand(side, side, device=device).to(getattr(torch, dtype))
-        out = torch.empty_like(made)
-        return lambda: torch.mm(made, made, out=out)
-
-    try:
-        return dtype, peak_of(product, f"torch {'_int_mm' if dtype == 'int8' else 'mm'}", device, seconds)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        # How torch says that it has no kernel; NotImplementedError is one too.
-        return None
+            yield product(side, partial(torch._int_mm, one, one.t()))
+        else:
+            made = torch.rand(side, side, device=device).to(getattr(torch, dtype))
+            yield product(side, partial(torch.mm, made, made, out=torch.empty_like(made)))
 
 
-def onnx_peak(dtype: str, threads: int, seconds: float) -> tuple[str, Peak] | None:
-    """Of onnxruntime's product on the CPU, int8 as MatMulInteger of uint8 and int8: its kernels differ from torch's."""
-    operator = "MatMulInteger" if dtype == "int8" else "MatMul"
+def torch_convolutions(dtype: str, device: str) -> Iterator[Work]:
+    """In the memory format in which torch's are quickest."""
+    for batch, channels, side in CONVOLUTIONS[device]:
+        shapes = (batch, channels, side, side), (channels, channels, 3, 3)
+        images, kernel = (
+            torch.rand(shape, device=device).to(getattr(torch, dtype), memory_format=torch.channels_last)
+            for shape in shapes
+        )
+        yield convolution(batch, channels, side, partial(torch.conv2d, images, kernel, padding=1))
 
-    def product(side: int) -> Callable[[], object]:
-        session, feed = matmul_session(operator, side, threads)
-        return lambda: session.run(None, feed)
 
-    return dtype, peak_of(product, f"onnxruntime {operator}", "cpu", seconds)
-
-
-def matmul_session(operator: str, side: int, threads: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """A graph of one product with constant weights, as a network's are, and what to feed it."""
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+def onnx_products(operator: str, threads: int) -> Iterator[Work]:
+    """MatMul of float32, or MatMulInteger of uint8 and int8: onnxruntime's kernels differ from torch's."""
+    from onnx import TensorProto
 
     integer = operator == "MatMulInteger"
     given, made = (TensorProto.UINT8, TensorProto.INT32) if integer else (TensorProto.FLOAT, TensorProto.FLOAT)
     rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (side, side), dtype=np.int8) if integer else rng.random((side, side), np.float32)
-    image = rng.integers(0, 256, (side, side), dtype=np.uint8) if integer else rng.random((side, side), np.float32)
+    for side in SIDES["cpu"]:
+        shape = (side, side)
+        if integer:
+            weights, image = rng.integers(-127, 128, shape, np.int8), rng.integers(0, 256, shape, np.uint8)
+        else:
+            weights, image = rng.random(shape, np.float32), rng.random(shape, np.float32)
+        yield product(side, onnx_call(operator, image, weights, (given, made), threads))
+
+
+def onnx_convolutions(threads: int) -> Iterator[Work]:
+    """Conv of float32."""
+    from onnx import TensorProto
+
+    rng = np.random.default_rng(0)
+    for batch, channels, side in CONVOLUTIONS["cpu"]:
+        images = rng.random((batch, channels, side, side), np.float32)
+        kernel = rng.random((channels, channels, 3, 3), np.float32)
+        call = onnx_call("Conv", images, kernel, (TensorProto.FLOAT, TensorProto.FLOAT), threads, pads=[1, 1, 1, 1])
+        yield convolution(batch, channels, side, call)
+
+
+def onnx_call(
+    operator: str, fed: np.ndarray, weights: np.ndarray, types: tuple[int, int], threads: int, **attributes: Any
+) -> Callable[[], object]:
+    """A graph of one operator with constant weights, as a network's are; the result has the shape of what is fed."""
+    import onnxruntime
+    from onnx import helper, numpy_helper
+
     graph = helper.make_graph(
-        [helper.make_node(operator, ["a", "b"], ["c"])],
-        "product",
-        [helper.make_tensor_value_info("a", given, (side, side))],
-        [helper.make_tensor_value_info("c", made, (side, side))],
+        [helper.make_node(operator, ["a", "b"], ["c"], **attributes)],
+        "peak",
+        [helper.make_tensor_value_info("a", types[0], fed.shape)],
+        [helper.make_tensor_value_info("c", types[1], fed.shape)],
         [numpy_helper.from_array(weights, "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, ERRORS_ONLY
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session, {"a": image}
+    return partial(session.run, None, {"a": fed})
 
 
-def peak_of(product: Callable[[int], Callable[[], object]], by: str, device: str, seconds: float) -> Peak:
-    """Highest rate of `product(side)` over the largest matrices of which a few products fit into `seconds`."""
-    chosen, call, calls = 0, None, 0
-    best_s = float("inf")
-    for side in SIDES[device]:
-        # The last one took `best_s`; the next takes about eight times as long.
-        if call is not None and 8 * best_s * CALLS_AT_LEAST > seconds:
-            break
-        chosen, call = side, product(side)
-        best_s, calls = min(timed(call, device) for _ in range(2)), 2
-    assert call is not None, "there is a first side"
-    start = time.perf_counter()
+def product(side: int, call: Callable[[], object]) -> Work:
+    """Two square matrices."""
+    return Work(f"{side} x {side}", 2 * side**3, call)
+
+
+def convolution(batch: int, channels: int, side: int, call: Callable[[], object]) -> Work:
+    """3 x 3, as many channels out as in, maps of one size."""
+    of = f"{batch} x " if batch > 1 else ""
+    return Work(f"3 x 3, {channels} channels, {of}{side} x {side}", 2 * TAPS * batch * (channels * side) ** 2, call)
+
+
+def peak_of(works: Iterable[Work], by: str, device: str, seconds: float) -> Peak | None:
+    """Highest rate of all works of which a few calls fit into `seconds`, the first in any case.
+
+    None where this device has no kernel for them.
+    """
+    best: Work | None = None
+    rate, calls = 0.0, 0
+    try:
+        for work in works:
+            if best is not None and work.flops / rate * CALLS_AT_LEAST > seconds:
+                break
+            least_s, made = quickest(work.call, device, seconds / len(SIDES[device]))
+            calls += made
+            if work.flops / least_s > rate:
+                best, rate = work, work.flops / least_s
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        # How torch says that it has no kernel; NotImplementedError is one too.
+        return None
+    assert best is not None, "there is a first size"
+    return Peak(rate / 1e9, by, best.what, calls)
+
+
+def quickest(call: Callable[[], object], device: str, seconds: float) -> tuple[float, int]:
+    """(least seconds, calls) of as many calls as fit into `seconds`, two after a first that counts for nothing."""
+    call()
+    start, taken = time.perf_counter(), [timed(call, device), timed(call, device)]
     while time.perf_counter() - start < seconds:
-        best_s, calls = min(best_s, timed(call, device)), calls + 1
-    return Peak(2 * chosen**3 / best_s / 1e9, by, chosen, calls)
+        taken.append(timed(call, device))
+    return min(taken), len(taken)
 
 
 def copy_gb_s(device: str, seconds: float) -> float:
@@ -172,10 +239,8 @@ def copy_gb_s(device: str, seconds: float) -> float:
     size = COPY_BYTES[device]
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
-    start, best_s = time.perf_counter(), float("inf")
-    while best_s == float("inf") or time.perf_counter() - start < seconds:
-        best_s = min(best_s, timed(lambda: target.copy_(source), device))
-    return 2 * size / best_s / 1e9
+    least_s, _ = quickest(lambda: target.copy_(source), device, seconds)
+    return 2 * size / least_s / 1e9
 
 
 def timed(call: Callable[[], object], device: str) -> float:

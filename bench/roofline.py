@@ -1,7 +1,7 @@
 """Roofline: what this machine can do at most, and how much of that each model gets.
 
-Measured here, never taken from a data sheet: the rate of a large matrix product for each dtype, and of a large copy.
-Each is the best of many calls, since a peak is what the machine can do when nothing is in the way.
+Measured here, never taken from a data sheet: the rate of large matrix products and convolutions for each dtype, and of
+a large copy. Each is the best of many calls, since a peak is what the machine can do when nothing is in the way.
 
 A layer that does F floating point operations (2 for each multiply-accumulate) and moves B bytes takes at least
 max(F / peak, B / bandwidth); B is its weights read once, its inputs read once and its result written once, all at the
@@ -128,8 +128,7 @@ def text_of(found: Mapping[str, Any]) -> str:
     where = f"cpu, {roof['threads']} thread{'s' if roof['threads'] != 1 else ''}" if roof["device"] == "cpu" else "GPU"
     lines = [f"{where}; the best of all calls counts"]
     lines += [
-        f"  {dtype:<10}{peak['gflops']:>10,.1f} GFLOP/s  {peak['by']}, {peak['side']} x {peak['side']}, "
-        f"{peak['calls']} calls"
+        f"  {dtype:<10}{peak['gflops']:>10,.1f} GFLOP/s  {peak['by']}, {peak['what']}, {peak['calls']} calls"
         for dtype, peak in roof["peaks"].items()
     ]
     lines.append(f"  copy      {roof['copy_gb_s']:>10,.1f} GB/s     bytes read and bytes written")

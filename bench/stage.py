@@ -42,7 +42,7 @@ class Config(StageConfig):
     repeats: int = Field(20, ge=3)
     """Rounds in which the candidates take turns; with fewer than 6 no interval has a confidence of 95 %."""
     roofline: Annotated[bool, AbsentAt(True)] = True
-    """Measure this machine's peaks, three seconds in all, and tell each row's share of what is attainable."""
+    """Measure this machine's peaks, five seconds in all, and tell each row's share of what is attainable."""
     peak_memory: Annotated[bool, AbsentAt(True)] = True
     """Measure each row's peak memory in a process of its own, which takes seconds and two inferences for each."""
 

@@ -29,12 +29,13 @@ class Meter:
         self.terms = terms
 
     def text(self) -> str:
-        """`20/100  43.1 images/s  ETA 0:01:03  total 1.21 supervised 0.98`."""
+        """`20/100  43.1 images/s  ETA 0:01:03  total 1.21 supervised 0.98`; no rate where no images are counted."""
         seconds = max(time.perf_counter() - self.began_s, 1e-9)
         made = self.done - self.began_at
         left = timedelta(seconds=round(seconds / made * (self.total - self.done))) if made else "?"
+        rate = f"{self.images / seconds:.1f} images/s" if self.images else ""
         terms = " ".join(f"{name} {value:.4g}" for name, value in self.terms.items())
-        return f"{self.done}/{self.total}  {self.images / seconds:.1f} images/s  ETA {left}  {terms}"
+        return "  ".join(part for part in (f"{self.done}/{self.total}", rate, f"ETA {left}", terms) if part)
 
 
 class LineBar:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.report.words import Report, cell, number
 
-ROOFLINE_HEADER = ("candidate", "dtype", "bound by", "share, %", "attainable, ms", "p50, ms", "GFLOP/s", "FLOP a byte")
+ROOFLINE_HEADER = ("candidate", "share, %", "attainable, ms", "p50, ms", "GFLOP/s", "FLOP a byte", "dtype", "bound by")
 PEAK_HEADER = ("dtype", "measured with", "GFLOP/s")
 EXTRAS = {"energy_j": "energy, J an inference", "peak_mib": "peak memory, MiB"}
 """Fields of a row that only some machines and runs can fill -> the heads of their columns."""
@@ -19,9 +19,9 @@ def roofline_words(found: Mapping[str, Any]) -> str:
     on_cpu = found.get("device") == "cpu"
     threads = f" on {found['threads']} thread{'s' if found['threads'] != 1 else ''}" if on_cpu else ""
     return (
-        f"Measured here in the same run{threads}: the best of many large matrix products, and a large copy at "
-        f"{number(found['copy_gb_s'])} GB/s (bytes read and written). The attainable time is the sum over a network's "
-        "layers of the longer of arithmetic and memory traffic, everything else taken as fused; the share is "
+        f"Measured here in the same run{threads}: the best of many large matrix products and convolutions, and a large "
+        f"copy at {number(found['copy_gb_s'])} GB/s (bytes read and written). The attainable time is the sum over a "
+        "network's layers of the longer of arithmetic and memory traffic, everything else taken as fused; the share is "
         "attainable time / p50."
     )
 
@@ -32,8 +32,10 @@ def peak_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def peak_source(peak: Mapping[str, Any]) -> str:
-    """Library and size of the product."""
-    return f"{peak['by']}, {peak['side']} x {peak['side']}" if "by" in peak else "-"
+    """Library, function and sizes; older reports tell the side of a square matrix, or nothing."""
+    if "by" not in peak:
+        return "-"
+    return f"{peak['by']}, {peak['what'] if 'what' in peak else '{0} x {0}'.format(peak['side'])}"
 
 
 def roofline_rows(found: Mapping[str, Any]) -> list[list[str]]:
@@ -41,10 +43,10 @@ def roofline_rows(found: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
             one["name"],
-            cell(one.get("dtype")),
-            BOUND.get(one["bound"], one["bound"]),
             f"{100 * one['share']:.1f}",
             *(number(one.get(name)) for name in ("attainable_ms", "p50_ms", "attained_gflops", "flops_per_byte")),
+            cell(one.get("dtype")),
+            BOUND.get(one["bound"], one["bound"]),
         ]
         for one in found["models"]
     ]

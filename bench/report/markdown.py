@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.report.added import same_file
+from bench.report.caveats import caveats
 from bench.report.machine_words import (
     EXTRAS,
     MACHINE_FACTS,
@@ -33,7 +34,6 @@ from bench.report.machine_words import (
     ROOFLINE_HEADER,
     extra_table,
     extra_words,
-    heat_warnings,
     machine_rows,
     peak_rows,
     roofline_rows,
@@ -68,8 +68,9 @@ COMPLEXITY_HEADER = (
     "FLOPs, G",
     "activations, MiB",
 )
-FIGURES = ("min", "p50", "p90", "p95", "p99", "max", "mean", "sd")
-LATENCY_HEADER = ("candidate", "gives", "status", "mIoU (images)", "load", "first", *FIGURES, "n", "images/s")
+FIGURES = ("p50", "p90", "p95", "p99")
+SPREAD = ("min", "max", "mean", "sd")
+LATENCY_HEADER = ("candidate", *FIGURES, "n", "mIoU (images)", *SPREAD, "images/s", "load", "first", "gives", "status")
 PARITY_COLUMNS = {
     "file": "file",
     "images": "images",
@@ -85,11 +86,9 @@ PARITY_COLUMNS = {
 PARITY_HEADER = (*PARITY_COLUMNS.values(), "outcome")
 SHARE_DECIMALS = {"argmax_agreement": 4, "miou_torch": 3, "miou_exported": 3}
 """Columns that are shares of 1, and with how many decimals their percentages are shown."""
-ADDED_FIGURES = ("p50", "p90", "p95", "p99")
 ADDED_HEADER = (
-    *("candidate", "quantity", "status", "mIoU, % (images)", "exported here"),
-    *ADDED_FIGURES,
-    *("n", "GPU compute p50", "energy, J", "peak, MiB"),
+    *("candidate", *FIGURES, "n", "mIoU, % (images)", "GPU compute p50", "energy, J", "peak, MiB"),
+    *("quantity", "exported here", "status"),
 )
 PROVENANCE_HEADER = ("from", "what", "sha256")
 KNOWN_FACTS = ("cpu", "memory_gib", "os", "python", "packages", "gpus", *MACHINE_FACTS)
@@ -100,7 +99,8 @@ def markdown(report: Report) -> str:
     """The whole report as Markdown, one trailing newline."""
     student, teacher = report["models"]["student"], report["models"]["teacher"]
     sections = [
-        [f"# {network(student)} distilled from {network(teacher)}", "", summary(report)],
+        [f"# {network(student)} distilled from {network(teacher)}", "", f"{summary(report)}."],
+        *care(report),
         ["## Accuracy", "", *accuracy(report)],
         ["## Complexity", "", *complexity(report)],
         ["## Latency", "", *latency(report)],
@@ -113,6 +113,13 @@ def markdown(report: Report) -> str:
     text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
     # Names come from data; a Markdown viewer would take a tag among them for one.
     return text.replace("<", "&lt;")
+
+
+def care(report: Report) -> Iterator[list[str]]:
+    """The caveats; nothing where there are none."""
+    lines = caveats(report)
+    if lines:
+        yield ["## Read with care", "", *(f"- {line}" for line in lines)]
 
 
 def accuracy(report: Report) -> list[str]:
@@ -171,9 +178,7 @@ def latency(report: Report) -> list[str]:
         "",
         *grid(LATENCY_HEADER, [latency_row(row) for row in rows]),
     ]
-    notes = [f"- {row['name']}: {warning}" for row in rows for warning in row["warnings"]]
-    notes += [f"- {warning}" for warning in heat_warnings(report)]
-    notes += [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
+    notes = [ratio_line(ratio) for ratio in report["latency"]["ratios"]]
     header, extra = extra_table(rows)
     lines += ["", *notes] if notes else []
     lines += ["", extra_words(report), "", *grid(header, extra)] if extra else []
@@ -184,8 +189,7 @@ def more_latency(report: Report) -> list[str]:
     """The tables of further batches and sizes."""
     lines: list[str] = []
     for table in report["latency"].get("more", []):
-        notes = [f"- {row['name']}: {warning}" for row in table["rows"] for warning in row["warnings"]]
-        notes += [ratio_line(ratio) for ratio in table["ratios"]]
+        notes = [ratio_line(ratio) for ratio in table["ratios"]]
         lines += ["", more_title(table), "", *grid(LATENCY_HEADER, map(latency_row, table["rows"]))]
         lines += ["", *notes] if notes else []
     return lines
@@ -204,20 +208,20 @@ def latency_row(row: Mapping[str, Any]) -> list[str]:
     figures = row["statistics"] or {}
     return [
         row["name"],
-        cell(row["output"]),
-        status_text(row),
-        "-" if row["miou"] is None else f"{percent(row['miou'])} ({row['miou_images']})",
-        number(row["load_ms"]),
-        number(row["first_ms"]),
         *(number(figures.get(f"{name}_ms")) for name in FIGURES),
         str(figures.get("n", "-")),
-        number(row["images_per_s"]),
+        "-" if row["miou"] is None else f"{percent(row['miou'])} ({row['miou_images']})",
+        *(number(figures.get(f"{name}_ms")) for name in SPREAD),
+        *(number(row[name]) for name in ("images_per_s", "load_ms", "first_ms")),
+        cell(row["output"]),
+        status_text(row),
     ]
 
 
 def ratio_line(ratio: Mapping[str, Any]) -> str:
-    """A paired ratio and its interval in words."""
-    speed = times(ratio["ratio"], "faster", "slower")
+    """A paired ratio and its interval in words; one whose interval holds 1 shows no difference."""
+    equal = ratio["low"] <= 1 <= ratio["high"]
+    speed = "no difference shown" if equal else times(ratio["ratio"], "faster", "slower")
     interval = f"{ratio['confidence']:.0%} interval of the ratio {ratio['low']:.2f} to {ratio['high']:.2f}"
     return f"- {ratio['denominator']} against {ratio['numerator']}: {speed}, {interval}."
 
@@ -271,14 +275,14 @@ def added_rows(report: Report, other: Report) -> list[list[str]]:
         rows.append(
             [
                 row["name"],
-                row.get("quantity", "inference"),
-                status_text(row),
-                "not measured" if score is None else f"{percent(score[0])} ({score[1]})",
-                "yes" if same_file(report, other, row) else "no",
-                *(number(figures.get(f"{name}_ms")) for name in ADDED_FIGURES),
+                *(number(figures.get(f"{name}_ms")) for name in FIGURES),
                 str(figures.get("n", "-")),
+                "not measured" if score is None else f"{percent(score[0])} ({score[1]})",
                 number((row.get("compute_ms") or {}).get("p50_ms")),
                 *(number(row.get(name)) for name in EXTRAS),
+                row.get("quantity", "inference"),
+                "yes" if same_file(report, other, row) else "no",
+                status_text(row),
             ]
         )
     return rows

@@ -3,16 +3,17 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from bench import peaks
 from bench.complexity import complexity
-from bench.peaks import Peak, Roof, measure_roof, peak_of, torch_peak
+from bench.peaks import Peak, Roof, Work, measure_roof, peak_of, torch_products
 from bench.roofline import attainable, command, dtype_of, main, shares
 
-ONE = Peak(100.0, "torch mm", 64, 3)
+ONE = Peak(100.0, "torch mm", "64 x 64", 3)
 
 
 def layer(macs: int, weights: int, activations: int, aux: bool = False) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def test_the_form_tells_the_dtype(file: str | None, dtype: str) -> None:
 
 
 def test_a_narrow_dtype_may_use_a_wider_ones_arithmetic() -> None:
-    roof = Roof("cpu", 1, {"float32": ONE, "float16": Peak(3.0, "torch mm", 64, 3)}, 10.0)
+    roof = Roof("cpu", 1, {"float32": ONE, "float16": Peak(3.0, "torch mm", "64 x 64", 3)}, 10.0)
     assert roof.gflops("float16") == 100.0
     assert roof.gflops("int8") == 100.0
     assert roof.gflops("float32") == 100.0
@@ -90,42 +91,68 @@ def test_a_row_is_held_to_the_roof_of_where_it_computed(device: str, held_to_it:
     assert share["name"] == held_to_it
 
 
-def test_the_largest_matrix_of_which_a_few_fit_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of 10^9 products a second: 64 takes 0.5 ms, 128 takes 4 ms, 256 would take 34 ms and so on."""
+def test_the_highest_rate_of_all_sizes_that_fit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2, 4 and 6 GFLOP in 2, 1 and 3 ms the second is quickest; a fourth of 400 GFLOP is not even tried."""
     now = 0.0
 
-    def product(side: int) -> Any:
-        return lambda: side**3 / 1e9
+    def work(what: str, gflop: float, ms: float) -> Work:
+        def call() -> None:
+            nonlocal now
+            now += ms / 1e3
+
+        return Work(what, round(gflop * 1e9), call)
+
+    def refuse() -> None:
+        raise AssertionError("three calls of it do not fit")
 
     def timed(call: Any, device: str) -> float:
-        nonlocal now
-        now += call()
-        return call()
+        start = now
+        call()
+        return now - start
 
-    monkeypatch.setitem(peaks.SIDES, "cpu", (64, 128, 256))
     monkeypatch.setattr(peaks, "timed", timed)
     monkeypatch.setattr(peaks.time, "perf_counter", lambda: now)
-    found = peak_of(product, "counted", "cpu", seconds=0.05)
-    assert found.side == 128
-    assert found.gflops == pytest.approx(2.0, rel=1e-6)
-    assert found.calls == pytest.approx(2 + 0.05 / (128**3 / 1e9), abs=2)
+    works = [work("a", 2, 2), work("b", 4, 1), work("c", 6, 3), Work("d", 400 * 10**9, refuse)]
+    found = peak_of(works, "counted", "cpu", seconds=0.08)
+    assert found == Peak(pytest.approx(4000.0), "counted", "b", pytest.approx(10 + 20 + 7, abs=6))
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(peaks.SIDES, "cpu", (16, 32))
+    monkeypatch.setitem(peaks.CONVOLUTIONS, "cpu", ((1, 8, 8), (1, 8, 16)))
     monkeypatch.setitem(peaks.COPY_BYTES, "cpu", 2**16)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_this_machine_has_a_roof_and_its_settings_stay() -> None:
-    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    def settings() -> tuple[int, bool, bool]:
+        switches = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        return torch.get_num_threads(), *switches
+
+    before = settings()
     roof = measure_roof("cpu", 1, seconds=0.002)
-    assert (torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32) == before
+    assert settings() == before
     assert {"float32", "int8"} <= set(roof.peaks)
     assert all(peak.gflops > 0 and peak.calls >= 2 for peak in roof.peaks.values())
     assert roof.copy_gb_s > 0
     assert json.loads(json.dumps(roof.to_json())) == roof.to_json()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_convolutions_and_products_compute_what_they_are_counted_as() -> None:
+    """Multiply-accumulates by hand: 8 x 8 maps of 8 channels in and out under 9 taps, the border's zeros counted."""
+    found = {by: next(works) for dtype, by, works in peaks.candidates("cpu", 1) if dtype == "float32"}
+    assert {by: work.flops for by, work in found.items()} == {
+        "torch mm": 2 * 16**3,
+        "torch conv2d": 2 * 8 * 8 * 8 * 8 * 9,
+        "onnxruntime MatMul": 2 * 16**3,
+        "onnxruntime Conv": 2 * 8 * 8 * 8 * 8 * 9,
+    }
+    shapes = {by: np.asarray(work.call()).squeeze().shape for by, work in found.items()}
+    assert shapes == {"torch mm": (16, 16), "onnxruntime MatMul": (16, 16)} | dict.fromkeys(
+        ("torch conv2d", "onnxruntime Conv"), (8, 8, 8)
+    )
 
 
 @pytest.mark.usefixtures("tiny")
@@ -155,10 +182,10 @@ def test_a_dtype_without_a_kernel_is_left_out_and_too_little_memory_is_not(monke
         return refuse
 
     monkeypatch.setattr(torch, "mm", raising(RuntimeError('"addmm_impl" not implemented for it')))
-    assert torch_peak("float16", "cpu", 0.001) is None
+    assert peak_of(torch_products("float16", "cpu"), "torch mm", "cpu", 0.001) is None
     monkeypatch.setattr(torch, "mm", raising(torch.OutOfMemoryError("no room")))
     with pytest.raises(torch.OutOfMemoryError):
-        torch_peak("float32", "cpu", 0.001)
+        peak_of(torch_products("float32", "cpu"), "torch mm", "cpu", 0.001)
 
 
 @pytest.mark.parametrize(

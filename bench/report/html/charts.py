@@ -22,7 +22,11 @@ from bench.report.html.svg import (
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 44
 """Room around a plot for its axes, in pixels."""
+NARROW_PX = 500
+"""Below this width names stand above what they name."""
 SHAPES = ("circle", "square", "triangle", "diamond")
+LEAST_POINTS = 2.0
+"""What a plot of accuracies spans at least, in points of mIoU: a tenth of one is no mountain."""
 BAR, GAP = 9, 2
 """Height of a bar and what is between two bars of a group, in pixels."""
 
@@ -49,13 +53,13 @@ def scatter(
     width: int,
     arrows: bool = False,
 ) -> str:
-    """Marks over two named axes, the horizontal one logarithmic where it spans far, with lines behind them.
+    """Marks over two named axes in mIoU points upwards, the other logarithmic where it spans far, with lines behind.
 
     `lines` go through (x, y) values: steps of a frontier, or arrows from the first point to the last.
     """
     height = round(min(width * 0.8, 400))
     across = scale([mark.x for mark in marks], LEFT, width - RIGHT, log=True)
-    up = scale([mark.y for mark in marks], height - BOTTOM, TOP)
+    up = scale([mark.y for mark in marks], height - BOTTOM, TOP, least=LEAST_POINTS)
     spots = [(across(mark.x), up(mark.y)) for mark in marks]
     drawn = [axis_x(across, height, axes[0]), axis_y(up, width, axes[1])]
     for values in lines:
@@ -132,7 +136,7 @@ Group = tuple[str, Sequence[tuple[str, float | None]]]
 def bars(groups: Sequence[Group], unit: str, title: str, width: int, most: float | None = None) -> str:
     """Horizontal bars, a group for each label, from 0 to `most` (the largest value where left out)."""
     values = [value for _, found in groups for _, value in found if value is not None]
-    narrow = width < 500
+    narrow = width < NARROW_PX
     left = 8 if narrow else min(250.0, 16 + 6.8 * max(len(label) for label, _ in groups))
     across = Scale(0, most or max(values, default=0) or 1.0, left, width - 52)
     drawn, y = [], 4.0
@@ -182,21 +186,23 @@ def violins(rows: Sequence[Samples], title: str, width: int) -> str:
     low = max(-50.0, min(float(np.quantile(found, 0.01)) for found in relative) - 2)
     high = min(100.0, max(float(np.quantile(found, 0.98)) for found in relative) + 2)
     across = Scale(low, high, 8, width - 40)
-    row_height = 46
+    narrow = width < NARROW_PX
+    row_height = 58 if narrow else 46
     height = len(rows) * row_height + TOP + BOTTOM
     drawn = [axis_x(across, height, "difference from the row's own median, %")]
     drawn.append(line(across(0), TOP, across(0), height - BOTTOM, "median"))
     for index, (row, found) in enumerate(zip(rows, relative, strict=True)):
         top = TOP + index * row_height
-        figures = f" · {float(np.median(row.ms)):.4g} ms · n = {len(row.ms)}"
-        words = fit_text(row.label, width - 16 - 6.5 * len(figures)) + figures
-        drawn.append(text(across.start, top + 10, words, "label"))
-        drawn.append(
-            element("g", tip(row.label + figures) + violin(found, across, top + 27), class_=f"violin {row.role}")
-        )
+        figures = f"{float(np.median(row.ms)):.4g} ms · n = {len(row.ms)}"
+        label = fit_text(row.label, width - 16 - (0 if narrow else 6.5 * len(figures)))
+        words = [label, figures] if narrow else [f"{label} · {figures}"]
+        drawn += [text(across.start, top + 10 + 12 * number, shown, "label") for number, shown in enumerate(words)]
+        middle = top + row_height - 19
+        shape = violin(found, across, middle)
+        drawn.append(element("g", tip(f"{row.label} · {figures}") + shape, class_=f"violin {row.role}"))
         beyond = int((found > high).sum() + (found < low).sum())
         if beyond:
-            drawn.append(text(width - 36, top + 31, f"+{beyond}", "value"))
+            drawn.append(text(width - 36, middle + 4, f"+{beyond}", "value"))
     return document(width, height, "".join(drawn), title, f"{len(rows)} rows; + counts samples beyond the axis.")
 
 

@@ -60,7 +60,7 @@ def one_added(report: Report, one: Mapping[str, Any]) -> str:
     environment = table(f"Environment of {name}", ("fact", "value"), environment_rows(other["environment"]), 2)
     return (
         element("h3", escape(title))
-        + table(f"Latency on {name}, ms", ADDED_HEADER, added_rows(report, other), 5)
+        + table(f"Latency on {name}, ms", ADDED_HEADER, added_rows(report, other), closing=3)
         + environment
     )
 

@@ -19,13 +19,15 @@ from bench.report.machine_words import (
 )
 from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
 from bench.report.points import Point, Report, by_machine, dots, frontier, points
+from bench.report.summary import shipped
 from bench.report.words import ROLES, giga, mega, more_title, network, number, of, percent, size
 
 LAYERS_SHOWN = 12
+ARROW = "An arrow goes from the student trained without distillation to the same network with it."
 
 
 def tiles(report: Report) -> str:
-    """The four figures that a manager asks for: teacher -> student."""
+    """The figures that a manager asks for: teacher -> student."""
     costs, split = report["complexity"], report["data"]["split"]
     scores = {role: of(report["accuracy"], role, split, "miou") for role in ROLES}
     speed = {row["name"]: row["statistics"]["p50_ms"] for row in report["latency"]["rows"] if row["status"] == "ok"}
@@ -33,8 +35,10 @@ def tiles(report: Report) -> str:
         ("parameters, M", mega(costs["teacher"]["params_with_aux"]), mega(costs["student"]["params_with_aux"])),
         ("Conv2d MACs, G", giga(costs["teacher"]["macs_with_aux"]), giga(costs["student"]["macs_with_aux"])),
         ("p50 in torch, ms", number(speed.get("teacher torch")), number(speed.get("student torch"))),
-        ("mIoU, %", percent(scores["teacher"]), percent(scores["student"])),
+        ("mIoU in torch, %", percent(scores["teacher"]), percent(scores["student"])),
     ]
+    if file := shipped(report):
+        found.append((f"p50 in {file.runtime}, ms", number(file.teacher_ms), number(file.student_ms)))
     return "".join(
         f'<div class="tile"><dt>{name}</dt><dd><span>{teacher}</span> → <b>{student}</b></dd></div>'
         for name, teacher, student in found
@@ -55,8 +59,8 @@ def pareto(report: Report) -> str:
     chart = partial(scatter, marks, lines, ("median latency, ms", "mIoU, %"), "Accuracy against latency")
     rows = [
         [
-            f"{numbers[id(p)]}{' *' if id(p) in best else ''}", p.name, p.network, p.machine,
-            number(p.p50_ms), percent(p.miou), str(p.images),
+            f"{numbers[id(p)]}{' *' if id(p) in best else ''}", p.name,
+            number(p.p50_ms), percent(p.miou), str(p.images), p.network, p.machine,
         ]
         for p in found
     ]  # fmt: skip
@@ -72,9 +76,10 @@ def pareto(report: Report) -> str:
         ),
         table(
             "Points of the plot; * none on its machine is both faster and more accurate",
-            ("#", "file and runtime", "network", "machine", "p50, ms", "mIoU, %", "images"),
+            ("#", "file and runtime", "p50, ms", "mIoU, %", "images", "network", "machine"),
             rows,
-            4,
+            words=2,
+            closing=2,
         ),
     )
 
@@ -114,8 +119,7 @@ def size_plot(report: Report) -> str:
         "Accuracy against size",
         figure(
             chart,
-            "Upper left is better. An arrow goes from the student trained without distillation to the same "
-            "network with it.",
+            "Upper left is better." + (f" {ARROW}" if arrows else ""),
             legend({role: words for role, words in ROLES.items() if role in present}),
         ),
     )
@@ -177,7 +181,7 @@ def latency(report: Report) -> str:
         "Latency",
         paragraph(said),
         figure(chart, caption) if rows else "",
-        table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], 3),
+        table("Latency, ms", LATENCY_HEADER, [latency_row(row) for row in measured], closing=2),
         energy_and_memory(report),
         ratios(report["latency"]),
         *(more_latency(one) for one in report["latency"].get("more", [])),
@@ -193,7 +197,7 @@ def energy_and_memory(report: Report) -> str:
 def more_latency(found: Mapping[str, Any]) -> str:
     """The table of a further batch or size with its ratios."""
     rows = [latency_row(row) for row in found["rows"]]
-    return table(f"Latency, ms: {more_title(found).lower()}", LATENCY_HEADER, rows, 3) + ratios(found)
+    return table(f"Latency, ms: {more_title(found).lower()}", LATENCY_HEADER, rows, closing=2) + ratios(found)
 
 
 def ratios(latency: Mapping[str, Any]) -> str:
@@ -212,7 +216,7 @@ def ratio_table(caption: str, found: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
             r["denominator"], r["numerator"], f"{r['ratio']:.2f}", f"{r['low']:.2f}", f"{r['high']:.2f}",
-            f"{100 * r['confidence']:g}", str(r["rounds"]),
+            f"{100 * r['confidence']:.1f}", str(r["rounds"]),
         ]
         for r in found
     ]  # fmt: skip
@@ -276,6 +280,6 @@ def roofline(report: Report) -> str:
         "roofline",
         "Roofline",
         paragraph(roofline_words(found)),
-        table("Share of the attainable rate", ROOFLINE_HEADER, roofline_rows(found), 3),
+        table("Share of the attainable rate", ROOFLINE_HEADER, roofline_rows(found), closing=2),
         table("Peaks of this machine", PEAK_HEADER, peak_rows(found), 2),
     )

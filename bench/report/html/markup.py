@@ -25,15 +25,15 @@ def section(name: str, title: str, *content: str) -> str:
     return element("section", element("h2", escape(title)) + "".join(content), id=name)
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
-    """A table that scrolls sideways by itself; the first `text_columns` are words, the others numbers.
-
-    The first column heads its row.
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, closing: int = 0) -> str:
+    """A table that scrolls sideways by itself: the first `words` and the last `closing` columns are words, the others
+    numbers. The first column heads its row.
     """
+    kinds = ["n" if words <= column < len(header) - closing else "t" for column in range(len(header))]
     head = "".join(
-        element("th", escape(name), scope="col", class_=kind(i, text_columns)) for i, name in enumerate(header)
+        element("th", escape(name), scope="col", class_=kind) for name, kind in zip(header, kinds, strict=True)
     )
-    body = "".join(element("tr", "".join(cell(i, words, text_columns) for i, words in enumerate(row))) for row in rows)
+    body = "".join(element("tr", "".join(map(cell, range(len(kinds)), row, kinds))) for row in rows)
     inside = (
         element("caption", element("span", escape(caption)))
         + element("thead", element("tr", head))
@@ -43,16 +43,11 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], te
     return element("div", element("table", inside), class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def cell(column: int, words: str, text_columns: int) -> str:
-    """A cell; the first of a row is its header."""
+def cell(column: int, words: str, kind: str) -> str:
+    """A cell of words (`t`) or a number (`n`); the first of a row is its header."""
     if column == 0:
-        return element("th", escape(words), scope="row", class_=kind(column, text_columns))
-    return element("td", escape(words), class_=kind(column, text_columns))
-
-
-def kind(column: int, text_columns: int) -> str:
-    """Class of a column: words or numbers."""
-    return "t" if column < text_columns else "n"
+        return element("th", escape(words), scope="row", class_=kind)
+    return element("td", escape(words), class_=kind)
 
 
 def figure(chart: Callable[[int], str], caption: str, legend: str = "") -> str:

@@ -80,13 +80,18 @@ class Scale:
         return log_ticks(self.low, self.high) if self.log else even_ticks(self.low, self.high)
 
 
-def scale(values: Sequence[float], start: float, end: float, log: bool = False, margin: float = 0.08) -> Scale:
-    """A scale that holds the values with a margin on either side; logarithmic, where allowed and they span far."""
+def scale(
+    values: Sequence[float], start: float, end: float, log: bool = False, margin: float = 0.08, least: float = 0.0
+) -> Scale:
+    """A scale that holds the values with a margin on either side; logarithmic, where allowed and they span far.
+
+    An even one spans `least` at least, so that a trifle does not fill the picture.
+    """
     low, high = min(values), max(values)
     if log and low > 0 and high / low > LOG_FROM:
         factor = (high / low) ** margin
         return Scale(low / factor, high * factor, start, end, log=True)
-    room = (high - low) * margin or abs(high) * margin or 1.0
+    room = max((high - low) * margin, (least - (high - low)) / 2) or abs(high) * margin or 1.0
     return Scale(low - room, high + room, start, end)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.report.markdown import markdown, number, summary, times
+from bench.report.markdown import markdown, number, ratio_line, times
+from bench.report.summary import shipped, summary
 
 
 def cost(params: int, params_with_aux: int, macs: int, macs_with_aux: int) -> dict[str, Any]:
@@ -142,6 +143,51 @@ def test_summary_sentence() -> None:
     assert summary(REPORT) == "5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster in torch, -1.2 mIoU"
 
 
+def with_file(output: str, ratio: float, **more: Any) -> dict[str, Any]:
+    """The report with a file of the student measured beside the teacher in onnxruntime."""
+    report = copy.deepcopy(REPORT)
+    student = f"student.int8-cpu.{output} onnxruntime"
+    scored = {"role": "student", "output": output, "miou": 0.771, "miou_images": 8}
+    report["latency"]["rows"] += [
+        latency_row("teacher onnxruntime", 900.0),
+        latency_row(student, 100.0, **scored | more),
+    ]
+    known = report["latency"]["ratios"][0]
+    names = {"numerator": "teacher onnxruntime", "denominator": student}
+    report["latency"]["ratios"].append(known | names | {"ratio": ratio})
+    return report
+
+
+def test_summary_tells_of_the_file_that_ships_beside_the_teacher_in_its_runtime() -> None:
+    assert summary(with_file("labels", 9.0)) == (
+        "5.4x fewer parameters, 4.6x fewer MACs, 4.4x faster in torch, -1.2 mIoU; "
+        "student.int8-cpu.labels in onnxruntime: 9.0x faster, -1.4 mIoU"
+    )
+    assert summary(with_file("labels", 9.0, miou_images=3)).endswith("in onnxruntime: 9.0x faster")
+    assert summary(with_file("labels", 9.0, miou=None)).endswith("torch, -1.2 mIoU")
+
+
+def test_of_the_files_that_ship_labels_come_first_then_the_quickest() -> None:
+    report = with_file("labels", 9.0)
+    other = with_file("logits", 11.0)
+    report["latency"]["rows"].append(other["latency"]["rows"][-1])
+    report["latency"]["ratios"].append(other["latency"]["ratios"][-1])
+    found = shipped(report)
+    assert found is not None and (found.name, found.runtime, found.ratio) == (
+        "student.int8-cpu.labels",
+        "onnxruntime",
+        9.0,
+    )
+    assert (found.teacher_ms, found.student_ms) == (900.0, 100.0)
+    assert found.points == pytest.approx(-1.4)
+    assert shipped(REPORT) is None
+
+
+def test_a_ratio_whose_interval_holds_1_shows_no_difference() -> None:
+    ratio = REPORT["latency"]["ratios"][0] | {"ratio": 1.02, "low": 0.97, "high": 1.05}
+    assert "no difference shown, 95% interval of the ratio 0.97 to 1.05" in ratio_line(ratio)
+
+
 def test_summary_leaves_out_what_was_not_measured() -> None:
     report = copy.deepcopy(REPORT)
     report["latency"]["ratios"] = []
@@ -187,10 +233,10 @@ def test_complexity_has_both_conventions() -> None:
 
 def test_latency_rows() -> None:
     text = markdown(REPORT)
-    assert "| teacher torch | logits | ok | 78.50 (8) | 12.0 | 34.0 | 4840 | 4840 |" in text
-    assert "| 42 | 0.207 |" in line_with(text, "| teacher torch |")
-    assert "failed (RuntimeError: no kernel)" in line_with(text, "fp16 onnxruntime")
-    assert "skipped (no engine)" in line_with(text, "student tensorrt")
+    assert "| teacher torch | 4840 | 4840 | 4840 | - | 42 | 78.50 (8) |" in text
+    assert "| 0.207 | 12.0 | 34.0 | logits | ok |" in line_with(text, "| teacher torch |")
+    assert "failed (RuntimeError: no kernel)" in line_with(text, "| student fp16 onnxruntime |")
+    assert "skipped (no engine)" in line_with(text, "| student tensorrt |")
     assert "- student torch: coefficient of variation 4.0%" in text
     ratio = line_with(text, "student torch against teacher torch: 4.4x faster")
     assert "95% interval of the ratio 4.31 to 4.52" in ratio

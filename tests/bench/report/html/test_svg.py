@@ -92,3 +92,10 @@ def test_labels_of_points_that_coincide_stand_apart() -> None:
 def test_a_label_at_the_right_end_turns_inwards() -> None:
     ((x, _, anchor),) = placed([(95.0, 50.0, "a long label")], (0, 100))
     assert (anchor, x < 95) == ("end", True)
+
+
+def test_an_axis_spans_the_least_that_is_asked_for() -> None:
+    narrow = scale([71.4, 71.6], 0, 100, least=2.0)
+    assert (narrow.low, narrow.high) == (pytest.approx(70.5), pytest.approx(72.5))
+    wide = scale([60.0, 80.0], 0, 100, least=2.0)
+    assert (wide.low, wide.high) == (pytest.approx(58.4), pytest.approx(81.6))
