@@ -83,8 +83,11 @@ def command() -> int:
         return interrupted(error.__cause__ or error)
     except KeyboardInterrupt as error:
         return interrupted(error)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return USER_ERROR
+    except click.ClickException as error:
+        say(f"error: {error.format_message()}")
         return USER_ERROR
     except PipelineError as error:
         return failed(error)

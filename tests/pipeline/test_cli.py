@@ -173,6 +173,21 @@ def test_mistakes_in_names_and_paths(pipeline, tmp_path, arguments, changes, par
     assert not list(tmp_path.glob("store/teacher/*"))
 
 
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["run", "--untill", "export"], "'--until'"),
+        (["runn"], "did you mean 'run'"),
+        (["explain"], "STAGE"),
+        (["report", "--budget"], "requires an argument"),
+    ],
+)
+def test_mistakes_in_the_command_line_are_one_line(words, part) -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline", *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and part in done.stderr
+
+
 def test_weights_that_match_nothing(pipeline, finished, tmp_path) -> None:
     from safetensors.numpy import save_file
 
