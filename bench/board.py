@@ -51,12 +51,18 @@ class Measured:
         """`student.fp16.labels tensorrt`: the file without its suffix, and the runtime."""
         return f"{self.path.stem} {self.runtime}"
 
+    @property
+    def device(self) -> str:
+        """Where it computes: `cuda` for an engine, otherwise `cpu`."""
+        return "cuda" if self.runtime == "tensorrt" else "cpu"
+
     def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
         """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
         if self.runtime == "tensorrt":
-            return Request("export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}, shape, "cuda")
+            opener, arguments = "export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}
+            return Request(opener, arguments, shape, self.device)
         arguments = {"path": str(self.path), "threads": threads}
-        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, "cpu")
+        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, self.device)
 
 
 def main(folder: Path) -> int:
@@ -80,14 +86,14 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)
     found = files(bundle, options)
-    watch = Watch("cuda" if any(each.runtime == "tensorrt" for each in found) else "cpu")
     schedule = Schedule(min_s=options.min_s, max_s=options.max_s)
+    watch = Watch("cuda" if any(each.device == "cuda" for each in found) else "cpu", schedule)
     with ExitStack() as stack:
         opened = {
             each.name: Opened(partial(open_runtime, each.runtime, each.path, options.threads), stack) for each in found
         }
         candidates = [c for each in found for c in candidates_of(each, bundle, opened[each.name])]
-        rows = measure(candidates, schedule, on_done=say, during=watch.turn)
+        rows = measure(candidates, schedule, on_done=say, during=watch.turn, long_turn=watch.long_turn)
         environment |= watch.to_json()
         images_NHWC, _ = bundle.golden()
         times = {
@@ -191,7 +197,7 @@ def described(
                     "runtime": each.runtime,
                     "file": each.path.name,
                     "sha256": digest,
-                    "energy_j": watch.energy_j(plain),
+                    "energy_j": watch.energy_j(plain, on=each.device),
                     "peak_mib": None,
                     "accuracy": accuracy or "accuracy of this file: not measured; run python evaluate.py",
                 }

@@ -126,9 +126,9 @@ def measure_latency(ctx: Context, inputs: Inputs, config: Config) -> tuple[dict[
     """
     threads = config.threads or torch.get_num_threads()
     environment = describe(threads)
-    watch = Watch(ctx.device)
-    index, sample, root = real_image(ctx, inputs["data"])
     schedule = Schedule(config.warmup_s, config.min_s, config.max_s, repeats=config.repeats)
+    watch = Watch(ctx.device, schedule)
+    index, sample, root = real_image(ctx, inputs["data"])
 
     def measured(batch: int, size_px: tuple[int, int], whole_way: bool, watch: Watch | None = None) -> dict[str, Any]:
         preprocess = replace(index.preprocess, height=size_px[0], width=size_px[1])
@@ -179,9 +179,10 @@ def real_image(ctx: Context, data: Path) -> tuple[Index, Sample, Path]:
 def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule, watch: Watch | None) -> list[Row]:
     """Measures the entries that have a candidate under a progress bar and logs each; a row for each entry."""
     candidates = [entry.candidate for entry in found if entry.candidate]
-    during = watch.turn if watch else nullcontext
-    with ctx.progress("bench", steps(len(candidates), schedule), 0) as bar:
-        measured = iter(measure(candidates, schedule, on_done=lambda step: bar.step(0, {}), during=during))
+    during, long_turn = (watch.turn, watch.long_turn) if watch else (nullcontext, None)
+    with ctx.progress("bench", steps(len(candidates), schedule, long_turn), 0) as bar:
+        done = lambda step: bar.step(0, {})  # noqa: E731
+        measured = iter(measure(candidates, schedule, on_done=done, during=during, long_turn=long_turn))
     rows = [next(measured) if entry.candidate else skipped(entry.name, entry.why) for entry in found]
     for row in rows:
         ctx.log(f"{row.name}: {f'p50 {np.median(row.samples_ms):.2f} ms' if row.status == 'ok' else row.why}")

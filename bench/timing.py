@@ -7,7 +7,7 @@ its own.
 A run: every candidate is loaded, makes its first inference and warms up; then `repeats` rounds follow, in
 each of which every candidate runs alone for its share of the time. The order is drawn anew for each round:
 `bench.ratio` says why chance is better than any fixed pattern. Many short turns are better than a few long ones, since
-the rounds are what an interval is made from.
+the rounds are what an interval is made from. A meter that is too slow for short turns gets a long one afterwards.
 """
 
 from __future__ import annotations
@@ -70,6 +70,26 @@ class Schedule:
     repeats: int = 20
     """Rounds in which the candidates take turns, 3 or more."""
 
+    @property
+    def turn_s(self) -> float:
+        """No turn of a round is shorter."""
+        return min(self.min_s, self.max_s) / self.repeats
+
+
+@dataclass(frozen=True)
+class LongTurn:
+    """One more turn of every candidate after all rounds, under a meter that a round's turn is too short for.
+
+    No latency is taken from it: a candidate that fails in it keeps what the rounds have measured.
+    """
+
+    during: During
+    """The meter, entered around each candidate's."""
+    lead_s: float
+    """What a candidate runs before the meter is entered: a sensor that lags has then forgotten whoever ran before."""
+    metered_s: float
+    """What it runs under the meter, in whole inferences."""
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -98,6 +118,8 @@ class Row:
     warmup_settled: bool | None = None
     rounds_ns: list[list[int]] = field(default_factory=list)
     wall_ns: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What to beware of beside the `warnings` of its figures."""
 
     @property
     def samples_ms(self) -> list[float]:
@@ -116,7 +138,7 @@ class Row:
             "first_ms": self.first_ms,
             "statistics": asdict(figures) if figures else None,
             "images_per_s": batch * figures.n * NS_PER_S / self.wall_ns if figures else None,
-            "warnings": warnings(figures, self.warmup_settled) if figures else [],
+            "warnings": [*warnings(figures, self.warmup_settled), *self.notes] if figures else [],
             "rounds_ms": [[sample / NS_PER_MS for sample in samples] for samples in self.rounds_ns],
         }
 
@@ -178,13 +200,14 @@ def measure(
     on_done: Callable[[str], None] = lambda step: None,
     seed: int = 0,
     during: During = nullcontext,
+    long_turn: LongTurn | None = None,
 ) -> list[Row]:
     """Measures every candidate; a row each, in the order given.
 
     A candidate that raises becomes a row `failed` with the reason and takes no further part; one that has used up its
     `max_s` sits out the rounds that are left. `on_done(step)` is called after each load, warm-up and turn, taken
-    or not: `steps(len(candidates), schedule)` times. `seed` draws the order of the turns. `during(name)` surrounds the
-    inferences of each turn.
+    or not: `steps(len(candidates), schedule, long_turn)` times. `seed` draws the order of the turns. `during(name)`
+    surrounds the inferences of each turn of the rounds, which `long_turn` follows where there is one.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
     turns = [Turn(candidate, clock, during) for candidate in candidates]
@@ -200,12 +223,16 @@ def measure(
             turn = turns[index]
             turn.attempt(turn.sample, schedule)
             on_done(f"{turn.row.name}: round {number + 1} of {schedule.repeats}")
+    if long_turn is not None:
+        for turn in turns:
+            turn.run_long(long_turn)
+            on_done(f"{turn.row.name}: metered")
     return [turn.row for turn in turns]
 
 
-def steps(candidates: int, schedule: Schedule) -> int:
+def steps(candidates: int, schedule: Schedule, long_turn: LongTurn | None = None) -> int:
     """How often `measure` calls `on_done`."""
-    return candidates * (2 + schedule.repeats)
+    return candidates * (2 + schedule.repeats + (long_turn is not None))
 
 
 class Turn:
@@ -274,6 +301,18 @@ class Turn:
         self.spent_ns += end - began
         self.row.wall_ns += end - start
         self.row.rounds_ns.append(samples)
+
+    def run_long(self, long_turn: LongTurn) -> None:
+        """The turn under a slow meter; an exception is a note beside the row."""
+        if self.row.status != "ok":
+            return
+        try:
+            with collector_at_rest():
+                self._until(long_turn.lead_s * NS_PER_S)
+                with long_turn.during(self.row.name):
+                    self._until(long_turn.metered_s * NS_PER_S)
+        except Exception as error:
+            self.row.notes.append(f"failed in its long turn under the meter: {reason(error)}")
 
     def load_again(self, schedule: Schedule) -> None:
         """Load anew where it is this turn's due: as often as loading takes no longer than `min_s` in all."""

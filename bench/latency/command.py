@@ -155,7 +155,7 @@ def report(
 ) -> dict[str, Any]:
     """The JSON document."""
     environment = describe(wanted.setting.threads)
-    watch = Watch(wanted.setting.device)
+    watch = Watch(wanted.setting.device, schedule)
     rows, ratios = measure_all(models, asks, wanted, schedule, known, now_and_then(), watch)
     return {
         "schema_version": SCHEMA_VERSION,

@@ -46,7 +46,7 @@ def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say, watch: Wat
     candidates = [job.candidate for job in waiting if job.candidate is not None]
     if not candidates:
         return
-    measured = measure(candidates, schedule, on_done=on_done, during=watch.turn)
+    measured = measure(candidates, schedule, on_done=on_done, during=watch.turn, long_turn=watch.long_turn)
     for job, row in zip(waiting, measured, strict=True):
         job.row = row
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench.machine.energy import Meter, open_meter
 from bench.machine.heat import Heat, change, cooling, read_heat, reasons
 from bench.machine.nvml import Nvml, NvmlError, open_nvml
+from bench.timing import Schedule
 
 ROOT = Path("/")
 
 
 class Watch:
-    """Made before anything runs: it reads the machine at rest, which takes a second where there is a sensor."""
+    """Made before anything runs: it reads the machine at rest, which takes a second or two where there is a sensor."""
 
-    def __init__(self, device: str, root: Path = ROOT) -> None:
+    def __init__(self, device: str, schedule: Schedule, root: Path = ROOT) -> None:
         self.root = root
         self.device = device
         self.nvml = nvml_of(device)
@@ -26,11 +27,14 @@ class Watch:
         self.before: Heat = read_heat(root)
         self.during: Counter[str] = Counter()
         self.meter.rest()
+        self.long_turn = self.meter.long_turn(schedule.turn_s)
+        """What `measure` gives every candidate after the rounds, where those are too short for the sensor."""
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
-        """One candidate's turn: its energy is counted, and as it ends, what slows the machine down."""
-        with self.meter.turn(name):
+        """A candidate's turn in a round: its energy is counted unless that is left to a long turn, and as it ends, what
+        slows the machine down."""
+        with nullcontext() if self.long_turn else self.meter.turn(name):
             yield
         self.during.update(self.slowed())
 
@@ -44,7 +48,9 @@ class Watch:
 
     def to_json(self) -> dict[str, Any]:
         """What an environment has more of once the candidates have run; reads the machine again."""
-        return {"energy": self.meter.to_json(), "heat": change(self.before, read_heat(self.root), self.during)}
+        metered_s = self.long_turn.metered_s if self.long_turn else None
+        energy = {**self.meter.to_json(), "long_turn_s": metered_s}
+        return {"energy": energy, "heat": change(self.before, read_heat(self.root), self.during)}
 
     def energy_j(self, row: Mapping[str, Any], batch: int = 1, on: str | None = None) -> float | None:
         """Joules an inference of a row of the table; None where no sensor told them.

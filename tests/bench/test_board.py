@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bench import board
+from bench.machine.watch import Watch
 from bench.timing import Schedule
 from export.deploy.engine_file import description_of
 from export.deploy.manifest import Bundle
@@ -56,14 +59,38 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return Bundle(tmp_path, {"forms": forms, "golden": {"image": "golden.png"}, "network": {"net": "n", "args": {}}})
 
 
-def test_an_engine_that_fails_is_a_row(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def measured(bundle: Bundle, **options: Any) -> dict[str, Any]:
+    """The report of the program under these options, which ends well."""
     out = bundle.folder / "report.json"
-    options = {"runtime": "tensorrt", "form": None, "threads": None, "no_memory": True, "out": out}
-    assert board.run(bundle, argparse.Namespace(**options, min_s=0.01, max_s=0.1)) == 0
+    common = {"threads": None, "no_memory": True, "out": out, "min_s": 0.01, "max_s": 0.1}
+    assert board.run(bundle, argparse.Namespace(**common, **options)) == 0
     report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+def test_an_engine_that_fails_is_a_row(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    report = measured(bundle, runtime="tensorrt", form=None)
     rows = {row["name"]: row for row in report["latency"]["rows"]}
     assert rows["good tensorrt inference"]["compute_ms"]["p50_ms"] == 1.0
     assert rows["good tensorrt inference"]["load_ms"] >= 0 and rows["good tensorrt pipeline"]["load_ms"] is None
     broken = rows["broken tensorrt inference"]
     assert (broken["status"], broken["why"]) == ("failed", "TensorRT could not run broken.plan")
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["report"] == str(out)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["report"] == str(bundle.folder / "report.json")
+
+
+def test_a_gpus_joules_are_none_of_a_file_on_the_cpu(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The counter wants turns of 2 ms, those of the rounds last half of one: each row has a long one."""
+    nvml = SimpleNamespace(joules=lambda: 100 * time.perf_counter(), reasons=lambda: 0)
+    monkeypatch.setattr("bench.machine.watch.nvml_of", lambda device: nvml)
+    monkeypatch.setattr("bench.machine.energy.NVML_COUNTER_TURN_S", 0.002)
+    monkeypatch.setattr(board, "Watch", partial(Watch, root=tmp_path))
+    (bundle.folder / "good.onnx").write_bytes(b"good")
+    report = measured(bundle, runtime="auto", form=["good"])
+    rows = {(row["runtime"], row["quantity"]): row for row in report["latency"]["rows"]}
+    for quantity in board.QUANTITIES:
+        engine = rows["tensorrt", quantity]
+        assert engine["energy_j"] == pytest.approx(100 / engine["images_per_s"], rel=0.5)
+        assert rows["onnxruntime", quantity]["energy_j"] is None
+    assert report["environment"]["energy"]["long_turn_s"] == 0.008

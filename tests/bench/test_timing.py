@@ -3,13 +3,15 @@
 import gc
 import statistics as reference
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from bench.ratio import paired_ratio
 from bench.timing import (
     Candidate,
+    LongTurn,
     Schedule,
     measure,
     settled,
@@ -229,3 +231,71 @@ def test_a_model_is_loaded_anew_as_often_as_that_takes_no_longer_than_it_is_meas
     (row,) = measure([candidate], Schedule(), clock)
     assert len(seen) == reloads
     assert set(row.samples_ms) == {10.0}
+
+
+def test_a_long_turn_follows_the_rounds_and_gives_no_sample() -> None:
+    """2 s before the meter is entered, 8 s within it, in whole inferences of 30 ms."""
+    clock = HandClock()
+    seen: list[str] = []
+    metered_ms: dict[str, tuple[float, float]] = {}
+
+    @contextmanager
+    def meter(name: str) -> Iterator[None]:
+        before = clock.now
+        yield
+        metered_ms[name] = (before - ended["at"]) / MS, (clock.now - before) / MS
+
+    def done(step: str) -> None:
+        seen.append(step)
+        ended["at"] = clock.now
+
+    ended = {"at": 0}
+    long_turn = LongTurn(meter, 2.0, 8.0)
+    candidates = [Candidate(name, taking(clock, 30)) for name in ("a", "b")]
+    plain = measure(candidates, Schedule(), clock)
+    rows = measure(candidates, Schedule(), clock, done, long_turn=long_turn)
+    assert metered_ms == {"a": (2010, 8010), "b": (2010, 8010)}
+    assert [row.rounds_ns for row in rows] == [row.rounds_ns for row in plain]
+    assert [row.to_json()["images_per_s"] for row in rows] == [row.to_json()["images_per_s"] for row in plain]
+    assert len(seen) == steps(2, Schedule(), long_turn) == steps(2, Schedule()) + 2
+    assert seen[-2:] == ["a: metered", "b: metered"]
+
+
+def test_what_fails_in_its_long_turn_keeps_its_figures_and_what_failed_before_has_none() -> None:
+    clock = HandClock()
+    entered: list[str] = []
+
+    @contextmanager
+    def meter(name: str) -> Iterator[None]:
+        entered.append(name)
+        yield
+
+    def until_metered() -> None:
+        clock.pass_ms(10)
+        if entered:
+            raise RuntimeError("out of memory")
+
+    candidates = [Candidate("late", lambda: until_metered), Candidate("early", lambda: lambda: 1 / 0)]
+    late, early = measure(candidates, Schedule(), clock, long_turn=LongTurn(meter, 0.1, 0.1))
+    assert (late.status, early.status, entered) == ("ok", "failed", ["late"])
+    figures = late.to_json()
+    assert figures["statistics"]["p50_ms"] == 10
+    assert figures["warnings"] == ["failed in its long turn under the meter: RuntimeError: out of memory"]
+
+
+@pytest.mark.parametrize(("min_s", "max_s", "turn_s"), [(3.0, 60.0, 0.15), (3.0, 1.0, 0.05)])
+def test_no_turn_is_shorter_than_told(min_s: float, max_s: float, turn_s: float) -> None:
+    clock = HandClock()
+    lasted_s = []
+
+    @contextmanager
+    def meter(name: str) -> Iterator[None]:
+        before = clock.now
+        yield
+        lasted_s.append((clock.now - before) / 1e9)
+
+    schedule = Schedule(min_s=min_s, max_s=max_s, min_samples=1)
+    candidates = [Candidate(f"{duration_ms} ms", taking(clock, duration_ms)) for duration_ms in (1, 40, 400)]
+    measure(candidates, schedule, clock, during=meter)
+    assert schedule.turn_s == pytest.approx(turn_s)
+    assert min(lasted_s) >= schedule.turn_s

@@ -135,12 +135,22 @@ def test_each_turn_is_charged_to_its_candidate(monkeypatch: pytest.MonkeyPatch) 
     assert meter.mean_w("c") is None
 
 
-def test_turns_too_short_for_the_sensor_give_no_figure() -> None:
-    meter = Meter(counting(iter([0.0, 3.0]), least_turn_s=20.0))
+@pytest.mark.parametrize(("turn_s", "needed"), [(0.15, True), (0.49, True), (0.5, False), (3.0, False)])
+def test_a_long_turn_is_asked_where_those_of_the_rounds_are_too_short(turn_s: float, needed: bool) -> None:
+    meter = Meter(counting(iter([]), least_turn_s=0.5))
+    asked = meter.long_turn(turn_s)
+    assert (asked is not None) == needed
+    if asked:
+        assert (asked.lead_s, asked.metered_s) == (0.5, 2.0)
+    assert Meter(None, "no sensor").long_turn(turn_s) is None
+
+
+def test_a_sensor_that_was_never_read_to_the_end_of_a_turn_has_a_reason() -> None:
+    meter = Meter(counting(iter([0.0, 3.0])))
+    assert "no candidate came to the end of a turn" in meter.to_json()["why"]
     with meter.turn("a"):
         pass
-    assert meter.mean_w("a") is None
-    assert "shorter than 20 s" in meter.to_json()["why"]
+    assert meter.to_json()["why"] is None
 
 
 def test_a_sensor_that_falls_silent_stops_nothing() -> None:
