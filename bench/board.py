@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.gpu_times import gpu_times, gpu_warnings
+from bench.gpu_times import GpuPart, gpu_part
 from bench.machine.environment import describe
 from bench.machine.memory import MemoryUnknown, Request, measure_peak
 from bench.machine.watch import Watch
@@ -58,11 +58,10 @@ class Measured:
 
     def alone(self, shape: tuple[int, ...], threads: int | None) -> Request:
         """How a process of its own opens it, to measure memory: the GPU's for an engine, otherwise the host's."""
+        opener, arguments = "export.runtimes.onnx_runtime:open_onnx", {"path": str(self.path), "threads": threads}
         if self.runtime == "tensorrt":
             opener, arguments = "export.runtimes.tensorrt_runtime:open_engine", {"path": str(self.path)}
-            return Request(opener, arguments, shape, self.device)
-        arguments = {"path": str(self.path), "threads": threads}
-        return Request("export.runtimes.onnx_runtime:open_onnx", arguments, shape, self.device)
+        return Request(opener, arguments, shape, self.device)
 
 
 def main(folder: Path) -> int:
@@ -96,12 +95,12 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         rows = measure(candidates, schedule, on_done=say, during=watch.turn, long_turn=watch.long_turn)
         environment |= watch.to_json()
         images_NHWC, _ = bundle.golden()
-        times = {
-            each.name: gpu_times(opened[each.name](), images_NHWC)
+        on_gpu = {
+            each.name: gpu_part(opened[each.name], images_NHWC)
             for each, row in zip(found, rows[:: len(QUANTITIES)], strict=True)
             if row.status == "ok"
         }
-    table = described(bundle, found, rows, times, watch)
+    table = described(bundle, found, rows, on_gpu, watch)
     if not options.no_memory:
         add_peaks(bundle, found, table, options.threads)
     settings = {**asdict(schedule), "batch": 1, "threads": options.threads}
@@ -170,7 +169,7 @@ def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]]
 
 
 def described(
-    bundle: Bundle, found: list[Measured], rows: list[Row], times: dict[str, dict[str, Any]], watch: Watch
+    bundle: Bundle, found: list[Measured], rows: list[Row], on_gpu: dict[str, GpuPart], watch: Watch
 ) -> list[dict[str, Any]]:
     """Rows as plain data with the accuracy of the very file that was measured, or that it was not measured."""
     known = read_accuracy(bundle.folder / ACCURACY)
@@ -180,16 +179,16 @@ def described(
         scored = known.get(digest)
         accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
-            on_gpu = times.get(each.name, {})
+            part = on_gpu.get(each.name, GpuPart())
             plain = row.to_json()
-            plain["warnings"] += gpu_warnings(on_gpu) if quantity == "inference" else []
+            plain["warnings"] += part.warnings if quantity == "inference" else []
             # The file was loaded once, for the inference.
             plain["load_ms"] = plain["load_ms"] if quantity == "inference" else None
             table.append(
                 {
                     **plain,
                     "compute_ms": None,
-                    **on_gpu,
+                    **part.times,
                     "role": "student",
                     "quantity": quantity,
                     "form": each.form,

@@ -13,7 +13,7 @@ import torch
 
 from bench.candidates import INFERENCE, Bench, Entry, entries
 from bench.complexity import complexity
-from bench.gpu_times import gpu_times, gpu_warnings
+from bench.gpu_times import GpuPart, gpu_part
 from bench.machine.environment import describe
 from bench.machine.memory import MemoryUnknown, measure_peak
 from bench.machine.watch import Watch
@@ -198,13 +198,13 @@ def described(
         batch = len(images_NHWC)
         plain = row.to_json(batch)
         opened = entry.opened if row.status == "ok" and entry.quantity == INFERENCE else None
-        times = gpu_times(opened(), images_NHWC) if opened else {}
-        plain["warnings"] += gpu_warnings(times)
+        part = gpu_part(opened, images_NHWC) if opened else GpuPart()
+        plain["warnings"] += part.warnings
         plain |= {"energy_j": watch.energy_j(plain, batch, place(entry.runtime, watch.device))} if watch else {}
         if entry.quantity != INFERENCE:
             # The network was loaded once, for the inference.
             plain["load_ms"] = None
-        table.append({**plain, **times, **entry.to_json(), **accuracy_of(inputs, entry)})
+        table.append({**plain, **part.times, **entry.to_json(), **accuracy_of(inputs, entry)})
     return table
 
 

@@ -5,17 +5,37 @@ The checks are those of NVIDIA's trtexec: a GPU that waits for the CPU, or for c
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from bench.timing import STEADY_CV, statistics
+from bench.timing import STEADY_CV, reason, statistics
 from export.runtimes.protocol import GpuTimes, Runtime
 
 SAMPLES = 100
 ENQUEUE_SHARE = 0.8
 """Of the compute time; above it the CPU's queueing may be what limits."""
+
+
+@dataclass(frozen=True)
+class GpuPart:
+    """What a row has more of where its runtime tells the GPU's own times."""
+
+    times: dict[str, Any] = field(default_factory=dict)
+    """Of `gpu_times`."""
+    warnings: list[str] = field(default_factory=list)
+    """Why to read them with care, or why they are missing."""
+
+
+def gpu_part(opened: Callable[[], Runtime], images_NHWC: np.ndarray) -> GpuPart:
+    """The GPU's own times of a model whose latency was measured, which stands whatever happens here."""
+    try:
+        times = gpu_times(opened(), images_NHWC)
+        return GpuPart(times, gpu_warnings(times))
+    except Exception as error:
+        return GpuPart(warnings=[f"the GPU's own times are missing: {reason(error)}"])
 
 
 def gpu_times(runtime: Runtime, images_NHWC: np.ndarray) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from bench.gpu_times import gpu_times, gpu_warnings
+from bench.gpu_times import GpuPart, gpu_part
 from bench.latency.jobs import Job, Wanted, jobs_of
 from bench.latency.models import Model
 from bench.latency.runtimes import RUNTIMES, Setting
@@ -59,8 +59,8 @@ def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str
         # The model was loaded once, for the inference.
         plain["load_ms"] = None
     device = RUNTIMES[job.runtime].place(setting)
-    times = on_gpu(job)
-    plain["warnings"] += gpu_warnings(times)
+    part = on_gpu(job)
+    plain["warnings"] += part.warnings
     return {
         **plain,
         "model": job.model.name,
@@ -75,16 +75,17 @@ def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str
         "file": job.model.file.name,
         "sha256": digest,
         "energy_j": watch.energy_j(plain, job.batch or 1, device),
-        **times,
+        **part.times,
     }
 
 
-def on_gpu(job: Job) -> dict[str, Any]:
-    """Where the time of an engine's inference goes; empty for what cannot tell."""
-    if job.quantity != "inference" or job.row is None or job.row.status != "ok" or job.opened is None:
-        return {}
-    # Of what can tell, an engine, there is one input.
-    return gpu_times(job.opened.found, next(iter(job.arrays.values())))
+def on_gpu(job: Job) -> GpuPart:
+    """Where the time of an engine's inference goes; nothing for what cannot tell, or was not measured."""
+    measured = job.row is not None and job.row.status == "ok"
+    if job.model.kind != "engine" or job.quantity != "inference" or not measured or job.opened is None:
+        return GpuPart()
+    (images_NHWC,) = job.arrays.values()
+    return gpu_part(job.opened, images_NHWC)
 
 
 def ratios_of(jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -21,18 +21,20 @@ from pipeline.errors import NetworkError
 
 
 class Fake:
-    """A runtime with times on a GPU; its engine works or not."""
+    """A runtime with times on a GPU; its engine works, or not, or does not tell the times."""
 
-    def __init__(self, works: bool) -> None:
-        self.works = works
+    def __init__(self, stem: str) -> None:
+        self.stem = stem
 
     def timed(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, GpuTimes]:
-        if not self.works:
-            raise NetworkError("TensorRT could not run broken.plan")
-        return images_NHWC[..., 0], GpuTimes(1.0, 0.1, 0.1, 0.1)
+        if self.stem == "untold":
+            raise RuntimeError("an event that never was recorded")
+        return self.predict(images_NHWC), GpuTimes(1.0, 0.1, 0.1, 0.1)
 
     def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
-        return self.timed(images_NHWC)[0]
+        if self.stem == "broken":
+            raise NetworkError("TensorRT could not run broken.plan")
+        return images_NHWC[..., 0]
 
     def close(self) -> None:
         pass
@@ -40,10 +42,10 @@ class Fake:
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    """Two forms, an engine of each."""
+    """Three forms, an engine of each."""
     (tmp_path / "engines").mkdir()
     forms = []
-    for name in ("good", "broken"):
+    for name in ("good", "broken", "untold"):
         plan = tmp_path / "engines" / f"{name}.plan"
         plan.write_bytes(name.encode())
         description_of(plan).write_text("{}")
@@ -52,7 +54,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     picture = np.zeros((1, 8, 8, 3), dtype=np.uint8), np.zeros((1, 8, 8), dtype=np.uint8)
     monkeypatch.setattr(Bundle, "golden", lambda self: picture)
     monkeypatch.setattr(Bundle, "preprocess", None)
-    monkeypatch.setattr(board, "open_runtime", lambda runtime, path, threads: Fake(path.stem == "good"))
+    monkeypatch.setattr(board, "open_runtime", lambda runtime, path, threads: Fake(path.stem))
     monkeypatch.setattr(board, "Schedule", partial(Schedule, warmup_s=0.0))
     monkeypatch.setattr(board, "read", lambda path: picture[0][0])
     monkeypatch.setattr(board, "segment", lambda runtime, image, rule: runtime.predict(image[None])[0])
@@ -76,6 +78,15 @@ def test_an_engine_that_fails_is_a_row(bundle: Bundle, capsys: pytest.CaptureFix
     broken = rows["broken tensorrt inference"]
     assert (broken["status"], broken["why"]) == ("failed", "TensorRT could not run broken.plan")
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["report"] == str(bundle.folder / "report.json")
+
+
+def test_an_engine_whose_own_times_are_missing_keeps_its_latency(bundle: Bundle) -> None:
+    report = measured(bundle, runtime="tensorrt", form=["untold"])
+    inference, pipeline = report["latency"]["rows"]
+    assert (inference["status"], inference["compute_ms"], pipeline["compute_ms"]) == ("ok", None, None)
+    assert inference["statistics"]["p50_ms"] > 0
+    missing = "the GPU's own times are missing: RuntimeError: an event that never was recorded"
+    assert missing in inference["warnings"] and missing not in pipeline["warnings"]
 
 
 def test_a_gpus_joules_are_none_of_a_file_on_the_cpu(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.gpu_times import SAMPLES, gpu_times, gpu_warnings
+from bench.gpu_times import SAMPLES, GpuPart, gpu_part, gpu_times, gpu_warnings
 from export.runtimes.protocol import GpuTimes
 
 IMAGES_NHWC = np.zeros((1, 2, 2, 3), np.uint8)
@@ -48,3 +48,22 @@ def test_each_suspicion_is_told_alone(times: list[GpuTimes], told: str) -> None:
 def test_a_runtime_that_cannot_tell_has_none() -> None:
     assert gpu_times(SimpleNamespace(), IMAGES_NHWC) == {}  # type: ignore[arg-type]
     assert gpu_warnings({}) == []
+
+
+def test_an_engine_that_breaks_after_its_latency_was_measured_says_what_is_missing() -> None:
+    calls = iter(range(SAMPLES))
+
+    def timed(images_NHWC: np.ndarray) -> tuple[np.ndarray, GpuTimes]:
+        if next(calls) == SAMPLES - 1:
+            raise RuntimeError("an illegal memory access\nand a trace")
+        return images_NHWC, GpuTimes(4.0, 0.1, 0.5, 0.25)
+
+    part = gpu_part(lambda: SimpleNamespace(timed=timed), IMAGES_NHWC)  # type: ignore[arg-type, return-value]
+    assert part == GpuPart({}, ["the GPU's own times are missing: RuntimeError: an illegal memory access"])
+
+
+def test_times_come_with_their_warnings() -> None:
+    runtime = SimpleNamespace(timed=lambda images: (images, GpuTimes(1.0, 0.9, 0.1, 0.1)))
+    part = gpu_part(lambda: runtime, IMAGES_NHWC)  # type: ignore[arg-type, return-value]
+    assert part.times["compute_ms"]["p50_ms"] == 1.0
+    assert len(part.warnings) == 1 and "queueing" in part.warnings[0]

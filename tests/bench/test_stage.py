@@ -388,6 +388,26 @@ def test_an_engine_is_measured_where_there_is_a_gpu(
     jsonschema.validate(report, schema)
 
 
+def test_an_engine_that_does_not_tell_its_own_times_keeps_its_latency(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Untold(FakeEngine):
+        def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
+            return np.zeros(images_NHWC.shape[:3], np.uint8)
+
+        def timed(self, images_NHWC: np.ndarray) -> tuple[np.ndarray, GpuTimes]:
+            raise RuntimeError("an event that never was recorded")
+
+    monkeypatch.setattr("bench.candidates.TensorRTRuntime", Untold)
+    monkeypatch.setattr("bench.candidates.lacks_tensorrt", lambda facts: None)
+    ctx = make_context(tmp_path / "bench")
+    built = {**inputs, "export.tensorrt": engine_folder(tmp_path / "engines")}
+    bench.run(ctx, built, QUICK.model_copy(update={"runtimes": ()}))
+    alone, whole = read(ctx.work, "report.json")["latency"]["rows"]
+    assert (alone["status"], "compute_ms" in alone, whole["status"]) == ("ok", False, "ok")
+    assert "the GPU's own times are missing: RuntimeError: an event that never was recorded" in alone["warnings"]
+
+
 def test_an_engine_is_skipped_with_the_reason_where_there_is_none(inputs: dict[str, Path], tmp_path: Path) -> None:
     built = {**inputs, "export.tensorrt": engine_folder(tmp_path / "engines")}
     facts_without = {"gpu": False, "tensorrt": None, "openvino": None}
