@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.gpu_times import GpuPart, gpu_part
 from bench.machine.environment import describe
-from bench.machine.memory import MemoryUnknown, Request, measure_peak
+from bench.machine.memory import Request, add_peak, measure_peak
 from bench.machine.watch import Watch
 from bench.opened import Opened
 from bench.ratio import paired_ratio
@@ -162,10 +162,7 @@ def add_peaks(bundle: Bundle, found: list[Measured], table: list[dict[str, Any]]
         if row["status"] != "ok":
             continue
         say(f"{each.name}: peak memory")
-        try:
-            row["peak_mib"] = measure_peak(each.alone(images_NHWC.shape, threads))
-        except MemoryUnknown as error:
-            row["warnings"].append(f"peak memory not measured: {error}")
+        add_peak(row, partial(measure_peak, each.alone(images_NHWC.shape, threads)))
 
 
 def described(

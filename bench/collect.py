@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bench.candidates import INFERENCE, Bench, Entry, entries
 from bench.complexity import complexity
 from bench.gpu_times import GpuPart, gpu_part
 from bench.machine.environment import describe
-from bench.machine.memory import MemoryUnknown, measure_peak
+from bench.machine.memory import add_peak, measure_peak
 from bench.machine.watch import Watch
 from bench.peaks import measure_roof
 from bench.place import place
@@ -215,10 +216,7 @@ def add_peaks(ctx: Context, found: Sequence[Entry], table: Sequence[dict[str, An
     ]
     with ctx.progress("peak memory", len(asked), 0) as bar:
         for alone, row in asked:
-            try:
-                row["peak_mib"] = measure_peak(alone)
-            except MemoryUnknown as error:
-                row["warnings"].append(f"peak memory not measured: {error}")
+            add_peak(row, partial(measure_peak, alone))
             bar.step(0, {})
 
 

@@ -67,6 +67,7 @@ SAY_EVERY_S = 5.0
 @click.option("--repeats", type=click.IntRange(3), default=20, show_default=True, help="Rounds of turns.")
 @click.option("--end-to-end", is_flag=True, help="Also from a picture's file to labels of its size.")
 @click.option("--picture", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="For --end-to-end.")
+@click.option("--no-memory", is_flag=True, help="Leave the peak memory out, which takes a process for each inference.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON document there too.")
 @click.option("--self-check", is_flag=True, help="Measure how exact this program is on this machine; no MODEL.")
 @recipe_option
@@ -83,6 +84,7 @@ def command(
     device: str,
     end_to_end: bool,
     picture: Path | None,
+    no_memory: bool,
     out: Path | None,
     self_check: bool,
     recipe: str,
@@ -111,7 +113,8 @@ def command(
     with ExitStack() as stack:
         found, missing = located(models, lambda reference: folder_of(reference, recipe, settings, home), stack)
         refuse_unknown(parsed, found)
-        wanted = Wanted(runtimes, setting, picture_for(found, picture, stack) if end_to_end or picture else None)
+        seen = picture_for(found, picture, stack) if end_to_end or picture else None
+        wanted = Wanted(runtimes, setting, seen, memory=not no_memory)
         document = report(found, missing, asks, wanted, Schedule(**schedule), known)
     return answer(document, "" if as_json else text_of(document), out, code_of(document, models))
 

@@ -14,7 +14,7 @@ from bench.latency.shapes import IMAGE_RANK, Ask, declared, declared_by_engine, 
 from bench.opened import Opened
 from bench.timing import Call, Candidate, Row, failed, reason, skipped
 from export.runtimes.protocol import TensorSpec
-from pipeline.errors import NetworkError, PipelineError
+from pipeline.errors import NetworkError
 
 Quantity = Literal["inference", "device", "pipeline"]
 """`inference`: from arrays in host memory to results there. `device`: inputs and results stay on the GPU. `pipeline`:
@@ -55,6 +55,8 @@ class Wanted:
     setting: Setting
     picture: Path | None
     """Where it is a picture's file, the way from it to labels is measured as well."""
+    memory: bool = True
+    """Whether the peak memory of each inference is measured."""
 
 
 def jobs_of(model: Model, ask: Ask, wanted: Wanted, facts: Mapping[str, Any], stack: ExitStack) -> list[Job]:
@@ -79,15 +81,17 @@ def refused(job: Job, wanted: Wanted, facts: Mapping[str, Any]) -> Row | None:
 
 
 def prepared(job: Job, ask: Ask, wanted: Wanted, stack: ExitStack) -> list[Job]:
-    """The job with its candidate, and the further quantities that can be told; one failed where no input fits."""
+    """The job with its candidate, and the further quantities that can be told; one failed where no input fits, or the
+    runtime's library cannot be imported."""
+    model = job.model
     try:
-        arrays = inputs(job.model, ask)
-    except PipelineError as error:
+        arrays = inputs(model, ask)
+        batch, size_px = images_in(arrays), ask.size_px or own_size(model)
+        load = RUNTIMES[job.runtime].opener.ready(model, batch, size_px, wanted.setting)
+    except Exception as error:
+        # Libraries raise what they like as they are imported.
         return [replace(job, row=failed(job.name, reason(error)))]
-    kind, model = RUNTIMES[job.runtime], job.model
-    batch, size_px = images_in(arrays), ask.size_px or own_size(model)
-    opened = Opened(lambda: kind.open(model, batch, size_px, wanted.setting), stack)
-    job = replace(job, batch=batch, size_px=size_px, arrays=arrays, opened=opened)
+    job = replace(job, batch=batch, size_px=size_px, arrays=arrays, opened=Opened(load, stack))
     found = [with_candidate(job, lambda opened: inference(opened, arrays))]
     if job.runtime in SECOND_QUANTITY:
         found.append(with_candidate(replace(job, quantity="device"), lambda opened: opened().bound(arrays)))

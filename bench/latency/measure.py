@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.gpu_times import GpuPart, gpu_part
 from bench.latency.jobs import Job, Wanted, jobs_of
+from bench.latency.memory import add_peaks
 from bench.latency.models import Model
 from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
@@ -30,14 +31,17 @@ def measure_all(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(rows, ratios): the candidates of one batch and size take turns, then those of the next."""
     digests = {model.path: sha256(model.file) for model in models}
-    rows, ratios = [], []
+    measured: list[tuple[Job, dict[str, Any]]] = []
+    ratios = []
     for ask in asks:
         with ExitStack() as stack:
             jobs = [job for model in models for job in jobs_of(model, ask, wanted, facts, stack)]
             take_turns(jobs, schedule, on_done, watch)
-            rows += [described(job, wanted.setting, digests[job.model.path], watch) for job in jobs]
+            measured += [(job, described(job, wanted.setting, digests[job.model.path], watch)) for job in jobs]
             ratios += ratios_of(jobs)
-    return rows, ratios
+    if wanted.memory:
+        add_peaks(measured, wanted.setting, on_done)
+    return [row for _, row in measured], ratios
 
 
 def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say, watch: Watch) -> None:
@@ -75,6 +79,7 @@ def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str
         "file": job.model.file.name,
         "sha256": digest,
         "energy_j": watch.energy_j(plain, job.batch or 1, device),
+        "peak_mib": None,
         **part.times,
     }
 

@@ -4,16 +4,18 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from bench.latency.models import Kind, Model
+from bench.machine.memory import function_of
 from export.runtimes.openvino_runtime import INSTALL
-from export.runtimes.protocol import Network, Runtime
 from export.tensorrt import available
 from pipeline.facts import version
 
 COMPILERS = ("c++", "g++", "clang++")
+Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,34 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Opener:
+    """How a runtime opens a model: in this process, or in one of its own for its memory."""
+
+    function: str
+    """`module:function` that gives the loaded model, a `Runtime` or a `Network`."""
+    arguments: Callable[[Model, int, Size | None, Setting], dict[str, Any]]
+    """(model, batch, height and width, setting) -> the function's, as plain data."""
+    imports: str | None = None
+    """`module:function` of the same arguments that imports what opening would import only then; None for nothing."""
+    unweighed: str = ""
+    """Why its memory is not measured."""
+
+    def ready(self, model: Model, batch: int, size_px: Size | None, setting: Setting) -> Callable[[], Any]:
+        """What loads the model. The libraries are imported here: that is no part of the first model's load time."""
+        arguments, function = self.arguments(model, batch, size_px, setting), function_of(self.function)
+        if self.imports is not None:
+            function_of(self.imports)(**arguments)
+        return partial(function, **arguments)
+
+
+@dataclass(frozen=True)
 class RuntimeKind:
     """One runtime."""
 
     runs: Kind
     lacks: Callable[[Mapping[str, Any]], str | None]
     """Why it cannot run here, by the machine's facts, with what to install; None where it can."""
-    open: Callable[[Model, int, tuple[int, int] | None, Setting], Runtime | Network]
-    """(model, batch, height and width, setting) -> the loaded model."""
+    opener: Opener
     place: Callable[[Setting], str]
     """`cpu` or `cuda`."""
     reloads: bool = False
@@ -75,56 +97,48 @@ def lacks_tensorrt(facts: Mapping[str, Any]) -> str | None:
     return available(facts) or (None if version("pycuda") else missing)
 
 
-def open_torch(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Runtime:
-    return torch_runtime(model.path, size_px, setting, None)
-
-
-def open_compiled(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Runtime:
-    return torch_runtime(model.path, size_px, setting, batch)
-
-
-def torch_runtime(
-    folder: Path, size_px: tuple[int, int] | None, setting: Setting, compiled_batch: int | None
-) -> Runtime:
+def torch_arguments(model: Model, batch: int, size_px: Size | None, setting: Setting) -> dict[str, Any]:
     """A trained network as it ships, giving logits."""
-    from export.deployed import Deployed
-    from export.runtimes.torch_runtime import TorchRuntime
-    from stages.nets.saved import load_net
-
     assert size_px is not None, "a trained network takes any size, so one was chosen"
-    net, spec = load_net(folder)
-    return TorchRuntime(Deployed(net, spec, "logits"), spec, size_px, setting.device, setting.threads, compiled_batch)
+    height, width = size_px
+    where = {"device": setting.device, "threads": setting.threads}
+    return {"folder": str(model.path), "height": height, "width": width, **where}
 
 
-def open_onnx(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Network:
-    from export.runtimes.onnx_runtime import OnnxRuntime
-
-    return OnnxRuntime(model.path, "cpu", setting.threads)
+def compiled_arguments(model: Model, batch: int, size_px: Size | None, setting: Setting) -> dict[str, Any]:
+    return {**torch_arguments(model, batch, size_px, setting), "compiled_batch": batch}
 
 
-def open_onnx_cuda(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Network:
-    from export.runtimes.onnx_runtime import OnnxRuntime
-
-    return OnnxRuntime(model.path, "cuda", setting.threads)
+def onnx_arguments(model: Model, batch: int, size_px: Size | None, setting: Setting) -> dict[str, Any]:
+    return {"path": str(model.path), "threads": setting.threads}
 
 
-def open_openvino(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Network:
-    from export.runtimes.openvino_runtime import OpenVinoRuntime
-
-    return OpenVinoRuntime(model.path, setting.threads)
+def cuda_arguments(model: Model, batch: int, size_px: Size | None, setting: Setting) -> dict[str, Any]:
+    return {**onnx_arguments(model, batch, size_px, setting), "device": "cuda"}
 
 
-def open_tensorrt(model: Model, batch: int, size_px: tuple[int, int] | None, setting: Setting) -> Runtime:
-    from export.runtimes.tensorrt_runtime import TensorRTRuntime
+def engine_arguments(model: Model, batch: int, size_px: Size | None, setting: Setting) -> dict[str, Any]:
+    return {"path": str(model.path), "batch": batch}
 
-    return TensorRTRuntime(model.path, batch)
 
+OPEN_TORCH = Opener("bench.candidates:open_torch", torch_arguments, imports="bench.candidates:import_torch")
+OPEN_COMPILED = Opener(
+    "bench.candidates:open_torch", compiled_arguments, unweighed="the compiler's own memory would be in it"
+)
+OPEN_ONNX = Opener("export.runtimes.onnx_runtime:open_onnx", onnx_arguments)
+OPEN_CUDA = Opener("export.runtimes.onnx_runtime:open_onnx", cuda_arguments)
+OPEN_OPENVINO = Opener(
+    "export.runtimes.openvino_runtime:open_openvino",
+    onnx_arguments,
+    imports="export.runtimes.openvino_runtime:import_openvino",
+)
+OPEN_ENGINE = Opener("export.runtimes.tensorrt_runtime:open_engine", engine_arguments)
 
 RUNTIMES: dict[str, RuntimeKind] = {
-    "torch": RuntimeKind("network", lacks_torch, open_torch, lambda setting: setting.device, reloads=True),
-    "torch-compiled": RuntimeKind("network", lacks_compiler, open_compiled, lambda setting: setting.device),
-    "onnxruntime": RuntimeKind("onnx", lacks_onnxruntime, open_onnx, lambda setting: "cpu", reloads=True),
-    "onnxruntime-cuda": RuntimeKind("onnx", lacks_cuda, open_onnx_cuda, lambda setting: "cuda"),
-    "openvino": RuntimeKind("onnx", lacks_openvino, open_openvino, lambda setting: "cpu", reloads=True),
-    "tensorrt": RuntimeKind("engine", lacks_tensorrt, open_tensorrt, lambda setting: "cuda"),
+    "torch": RuntimeKind("network", lacks_torch, OPEN_TORCH, lambda setting: setting.device, reloads=True),
+    "torch-compiled": RuntimeKind("network", lacks_compiler, OPEN_COMPILED, lambda setting: setting.device),
+    "onnxruntime": RuntimeKind("onnx", lacks_onnxruntime, OPEN_ONNX, lambda setting: "cpu", reloads=True),
+    "onnxruntime-cuda": RuntimeKind("onnx", lacks_cuda, OPEN_CUDA, lambda setting: "cuda"),
+    "openvino": RuntimeKind("onnx", lacks_openvino, OPEN_OPENVINO, lambda setting: "cpu", reloads=True),
+    "tensorrt": RuntimeKind("engine", lacks_tensorrt, OPEN_ENGINE, lambda setting: "cuda"),
 }

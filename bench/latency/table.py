@@ -8,7 +8,7 @@ from bench.report.machine_words import heat_warnings
 from bench.report.words import number, times
 from pipeline.render import table
 
-HEADER = ("row", "ms: p50", "p90", "p95", "p99", "min", "max", "sd", "n", "images/s", "load", "first")
+HEADER = ("row", "ms: p50", "p90", "p95", "p99", "min", "max", "sd", "n", "images/s", "load", "first", "peak MiB")
 FIGURES = ("p50", "p90", "p95", "p99", "min", "max", "sd")
 
 
@@ -36,12 +36,8 @@ def line(row: Mapping[str, Any]) -> Sequence[str]:
     """Cells of a row that has figures."""
     figures = row["statistics"]
     cells = [number(figures[f"{name}_ms"]) for name in FIGURES]
-    return [row["name"], *cells, str(figures["n"]), number(row["images_per_s"]), *map(number, loading(row))]
-
-
-def loading(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Milliseconds of loading and of the first inference."""
-    return row["load_ms"], row["first_ms"]
+    more = [number(row[name]) for name in ("images_per_s", "load_ms", "first_ms", "peak_mib")]
+    return [row["name"], *cells, str(figures["n"]), *more]
 
 
 def ratio_lines(rows: Sequence[Mapping[str, Any]], ratios: Sequence[Mapping[str, Any]]) -> list[str]:

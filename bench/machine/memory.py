@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 
 from export.deploy.gpu import check, driver, open_device
-from export.runtimes.protocol import Runtime
 
 KIB_PER_MIB = 2**10
 MIB = 2**20
@@ -44,19 +43,31 @@ class Request:
     """How a process of its own opens a candidate and what it is fed."""
 
     opener: str
-    """`module:function`; importing the module imports the runtime's library, the function returns a `Runtime`."""
+    """`module:function`; importing the module imports the runtime's library, the function returns a `Runtime` unless
+    there are `feeds`."""
     arguments: Mapping[str, Any]
     """Of the function; plain data."""
     shape: tuple[int, ...]
-    """N x H x W x 3 of the pictures."""
+    """N x H x W x 3 of the pictures; not looked at where there are `feeds`."""
     device: str
     """`cpu` or `cuda`."""
     imports: str | None = None
     """`module:function` of the same arguments that imports what opening would import only then; None for nothing."""
+    feeds: Mapping[str, str] | None = None
+    """Path of a .npy file for each input, by name: the function returns a `Network`, which runs them. None for
+    pictures."""
 
 
 class MemoryUnknown(Exception):
     """There is no figure; the text says why."""
+
+
+def add_peak(row: dict[str, Any], measured: Callable[[], float]) -> None:
+    """Fills in a row's `peak_mib`; where it cannot be told, that stays as it is and a warning says why."""
+    try:
+        row["peak_mib"] = measured()
+    except (MemoryUnknown, OSError) as error:
+        row["warnings"].append(f"peak memory not measured: {error}")
 
 
 def measure_peak(request: Request) -> float:
@@ -85,14 +96,23 @@ def peak_here(request: Request) -> float:
     opener = function_of(request.opener)
     if request.imports:
         function_of(request.imports)(**request.arguments)
-    images_NHWC = np.zeros(request.shape, dtype=np.uint8)
+    infer = inference_of(request)
     before = held_mib(request.device)
-    runtime: Runtime = opener(**request.arguments)
+    model = opener(**request.arguments)
     for _ in range(INFERENCES):
-        runtime.predict(images_NHWC)
+        infer(model)
     after = peak_mib(request.device)
-    runtime.close()
+    model.close()
     return max(after - before, 0.0)
+
+
+def inference_of(request: Request) -> Callable[[Any], object]:
+    """One inference of the open model; what goes in is made here, before anything is noted."""
+    if request.feeds is not None:
+        arrays = {name: np.load(path) for name, path in request.feeds.items()}
+        return lambda network: network.run(arrays)
+    images_NHWC = np.zeros(request.shape, dtype=np.uint8)
+    return lambda runtime: runtime.predict(images_NHWC)
 
 
 def function_of(name: str) -> Callable[..., Any]:

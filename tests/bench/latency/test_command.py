@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.latency.command import main
+from bench.machine.memory import STATUS
 from stages.nets.catalogue import NORMALISATIONS, NetSpec, build
 from stages.nets.saved import save_net
 from stages.preprocess import Preprocess
@@ -22,10 +23,12 @@ IMAGE = ("FLOAT", [1, 3, 8, 16])
 
 @pytest.fixture
 def measure(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any], str]]:
-    """`measure(*arguments)`: exit code, the document of the last line, and all that was printed."""
+    """`measure(*arguments)`: exit code, the document of the last line, and all that was printed; without memory unless
+    that is asked for, since it takes seconds."""
 
-    def run(*arguments: object) -> tuple[int, dict[str, Any], str]:
-        code = main([*map(str, arguments), *QUICK, "--threads", "1", "--home", str(tmp_path / "home")])
+    def run(*arguments: object, memory: bool = False) -> tuple[int, dict[str, Any], str]:
+        common = [*QUICK, "--threads", "1", "--home", str(tmp_path / "home"), *([] if memory else ["--no-memory"])]
+        code = main([*map(str, arguments), *common])
         printed = capsys.readouterr()
         return code, json.loads(printed.out.splitlines()[-1]) if code < 2 else {}, printed.out + printed.err
 
@@ -66,6 +69,23 @@ def test_a_foreign_file_in_every_runtime_of_a_cpu(measure: Callable, make_onnx: 
     assert json.loads(out.read_text()) == document
     assert "own openvino against own onnxruntime" in printed
     assert (document["kind"], document["latency"]["settings"]["threads"]) == ("latency", 1)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the peak")
+def test_each_inference_has_its_peak_memory(measure: Callable, make_onnx: Make, network: Path) -> None:
+    """Of a file with two inputs, the second an index, and of a trained network, whose way from a picture has none."""
+    path = make_onnx("own.onnx", x=("FLOAT", ["n", 3, 512, 1024]), index=("INT64", ["n"]))
+    asked = (path, network, "--runtime", "onnxruntime", "--runtime", "torch", "--device", "cpu", "--end-to-end")
+    code, document, printed = measure(*asked, memory=True)
+    rows = [row for row in document["latency"]["rows"] if row["status"] == "ok"]
+    found = {(row["runtime"], row["quantity"]): row["peak_mib"] for row in rows}
+    whole = found.pop(("torch", "pipeline"))
+    assert code == 0 and whole is None and found.keys() == {("onnxruntime", "inference"), ("torch", "inference")}
+    # The result of the file is as large as its input: 6 MiB.
+    assert 6 <= found["onnxruntime", "inference"] < 100 and 1 < found["torch", "inference"] < 1000
+    assert printed.splitlines()[0].endswith("peak MiB")
+    code, document, _ = measure(path, "--runtime", "onnxruntime")
+    assert [row["peak_mib"] for row in document["latency"]["rows"]] == [None]
 
 
 def test_batches_and_sizes_are_rows_of_their_own(measure: Callable, make_onnx: Make) -> None:

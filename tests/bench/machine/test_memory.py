@@ -26,6 +26,15 @@ class Holding:
     def close(self):
         pass
 
+class Network:
+    def run(self, feeds):
+        index, images = feeds["the/index"], feeds["images"]
+        assert (index.dtype, index.tolist(), images.shape) == (np.int64, [1], (1, 3, 4, 8)) and len(feeds) == 2
+        self.kept = np.ones(96 * 2**20, dtype=np.uint8)
+
+    def close(self):
+        pass
+
 def fail(mib):
     raise MemoryError("no room for\\nso much")
 """
@@ -46,6 +55,17 @@ def test_the_peak_counts_what_passes_too_and_not_what_this_process_holds() -> No
     found = measure_peak(Request("holding_runtime:Holding", {"mib": HELD_MIB}, SHAPE, "cpu"))
     assert mine.nbytes > found * 2**20
     assert found == pytest.approx(3 * HELD_MIB, rel=0.1)
+
+
+@LINUX
+@pytest.mark.usefixtures("holding")
+def test_a_network_is_fed_what_was_written_for_it(tmp_path: Path) -> None:
+    arrays = {"the/index": np.ones(1, np.int64), "images": np.zeros((1, 3, 4, 8), np.float32)}
+    feeds = {name: str(tmp_path / f"{index}.npy") for index, name in enumerate(arrays)}
+    for name, path in feeds.items():
+        np.save(path, arrays[name])
+    found = measure_peak(Request("holding_runtime:Network", {}, (), "cpu", feeds=feeds))
+    assert found == pytest.approx(2 * HELD_MIB, rel=0.1)
 
 
 @LINUX
