@@ -30,6 +30,7 @@ P99_MIN_SAMPLES = 100
 WARMUP_WINDOWS = 6
 WARMUP_SPREAD = 0.05
 STEADY_CV = 0.025
+INTERRUPTED = "interrupted before it was measured"
 LEAST_ROUNDS = 6
 """Rounds that even a slow candidate takes part in: with fewer no interval has a confidence of 95 %."""
 
@@ -201,6 +202,7 @@ def measure(
     seed: int = 0,
     during: During = nullcontext,
     long_turn: LongTurn | None = None,
+    on_interrupt: Callable[[], None] | None = None,
 ) -> list[Row]:
     """Measures every candidate; a row each, in the order given.
 
@@ -208,9 +210,31 @@ def measure(
     `max_s` sits out the rounds that are left. `on_done(step)` is called after each load, warm-up and turn, taken
     or not: `steps(len(candidates), schedule, long_turn)` times. `seed` draws the order of the turns. `during(name)`
     surrounds the inferences of each turn of the rounds, which `long_turn` follows where there is one.
+
+    Ctrl-C ends it. Where there is `on_interrupt`, that is called, and the rows have the turns that were finished: one
+    without any is `failed`.
     """
     assert schedule.repeats >= 3, "fewer than three rounds give no interval"
     turns = [Turn(candidate, clock, during) for candidate in candidates]
+    try:
+        take_all(turns, schedule, on_done, seed, long_turn)
+    except KeyboardInterrupt:
+        if on_interrupt is None:
+            raise
+        on_interrupt()
+        for turn in turns:
+            turn.leave()
+    return [turn.row for turn in turns]
+
+
+def take_all(
+    turns: Sequence[Turn],
+    schedule: Schedule,
+    on_done: Callable[[str], None],
+    seed: int,
+    long_turn: LongTurn | None,
+) -> None:
+    """Loads, warm-ups, rounds and long turns, as `measure` says."""
     for turn in turns:
         turn.attempt(turn.load)
         on_done(f"{turn.row.name}: loaded")
@@ -227,7 +251,6 @@ def measure(
         for turn in turns:
             turn.run_long(long_turn)
             on_done(f"{turn.row.name}: metered")
-    return [turn.row for turn in turns]
 
 
 def steps(candidates: int, schedule: Schedule, long_turn: LongTurn | None = None) -> int:
@@ -257,6 +280,11 @@ class Turn:
         except Exception as error:
             self.row.status, self.row.why = "failed", reason(error)
             self.call = None
+
+    def leave(self) -> None:
+        """Ends before its time."""
+        if self.row.status == "ok" and not self.row.rounds_ns:
+            self.row.status, self.row.why = "failed", INTERRUPTED
 
     def load(self) -> None:
         """Load the candidate and make its first inference."""

@@ -9,8 +9,8 @@ in an order that chance draws anew for each round, so that a ratio and its inter
     python -m bench.latency out/board --runtime tensorrt --out latency.json
     python -m bench.latency --self-check
 
-The last line of stdout is one JSON document. Exit code 1 where a row failed or a MODEL has no figures, 2 for a mistake
-in the command line.
+The last line of stdout is one JSON document, also after Ctrl-C, with what was finished until then. Exit code 1 where a
+row failed or a MODEL has no figures, 2 for a mistake in the command line, 130 after Ctrl-C.
 """
 
 import json
@@ -40,6 +40,7 @@ from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError
 from pipeline.facts import facts, usable_cores
 from pipeline.nearest import nearest
+from pipeline.signals import INTERRUPTED
 from pipeline.verbs.options import home_option, json_option, planner_of, recipe_option, say, set_option
 
 SCHEMA_VERSION = 1
@@ -159,10 +160,13 @@ def report(
     """The JSON document."""
     environment = describe(wanted.setting.threads)
     watch = Watch(wanted.setting.device, schedule)
-    rows, ratios = measure_all(models, asks, wanted, schedule, known, now_and_then(), watch)
+    found = measure_all(models, asks, wanted, schedule, known, now_and_then(), watch)
+    if found.interrupted:
+        say("interrupted: what was measured until now follows; Ctrl-C again ends at once")
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "latency",
+        "interrupted": found.interrupted,
         "environment": environment | watch.to_json(),
         "latency": {
             "settings": {
@@ -170,8 +174,8 @@ def report(
                 **asdict(wanted.setting),
                 "picture": str(wanted.picture) if wanted.picture else None,
             },
-            "rows": missing + rows,
-            "ratios": ratios,
+            "rows": missing + found.rows,
+            "ratios": found.ratios,
         },
     }
 
@@ -190,7 +194,9 @@ def now_and_then() -> Callable[[str], None]:
 
 
 def code_of(document: dict[str, Any], asked: Sequence[str]) -> int:
-    """1 where a row failed or something that was named has no figures at all."""
+    """1 where a row failed or something that was named has no figures at all; after Ctrl-C its own."""
+    if document["interrupted"]:
+        return INTERRUPTED
     rows = document["latency"]["rows"]
     measured = {row["asked"] for row in rows if row["status"] == "ok"}
     return int(any(row["status"] == "failed" for row in rows) or not set(asked) <= measured)

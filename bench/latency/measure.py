@@ -1,8 +1,8 @@
 """Every model in every runtime at every shape, as plain data."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -14,10 +14,31 @@ from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.machine.watch import Watch
 from bench.ratio import paired_ratio
-from bench.timing import Schedule, measure
+from bench.timing import INTERRUPTED, Schedule, failed, measure
 from export.sidecar import sha256
+from pipeline.signals import HeldBack
 
 Say = Callable[[str], None]
+
+
+@dataclass
+class Found:
+    """What was measured, to its end or until Ctrl-C."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    ratios: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Nothing more is measured."""
+        self.interrupted = True
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Ctrl-C within waits for the end of the block, lest what was measured before it is lost."""
+        with HeldBack() as ctrl_c:
+            yield
+        self.interrupted |= ctrl_c.asked is not None
 
 
 def measure_all(
@@ -28,34 +49,57 @@ def measure_all(
     facts: Mapping[str, Any],
     on_done: Say,
     watch: Watch,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(rows, ratios): the candidates of one batch and size take turns, then those of the next."""
+) -> Found:
+    """The candidates of one batch and size take turns and are then opened alone for their memory, then those of the
+    next.
+
+    Ctrl-C ends that: what was finished is told, and the rows that were not yet measured are `failed`.
+    """
     digests = {model.path: sha256(model.file) for model in models}
-    measured: list[tuple[Job, dict[str, Any]]] = []
-    ratios = []
+    found = Found()
     for ask in asks:
         with ExitStack() as stack:
-            jobs = [job for model in models for job in jobs_of(model, ask, wanted, facts, stack)]
-            take_turns(jobs, schedule, on_done, watch)
-            measured += [(job, described(job, wanted.setting, digests[job.model.path], watch)) for job in jobs]
-            ratios += ratios_of(jobs)
-    if wanted.memory:
-        add_peaks(measured, wanted.setting, on_done)
-    return [row for _, row in measured], ratios
+            with found.held_back():
+                jobs = [job for model in models for job in jobs_of(model, ask, wanted, facts, stack)]
+            take_turns(jobs, schedule, on_done, watch, found)
+            with found.held_back():
+                parts = [GpuPart() if found.interrupted else on_gpu(job) for job in jobs]
+            rows = [
+                described(job, part, wanted.setting, digests[job.model.path], watch)
+                for job, part in zip(jobs, parts, strict=True)
+            ]
+            found.rows += rows
+            found.ratios += ratios_of(jobs)
+        if wanted.memory and not found.interrupted:
+            try:
+                add_peaks(zip(jobs, rows, strict=True), wanted.setting, on_done)
+            except KeyboardInterrupt:
+                found.interrupt()
+    return found
 
 
-def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say, watch: Watch) -> None:
+def take_turns(jobs: Sequence[Job], schedule: Schedule, on_done: Say, watch: Watch, found: Found) -> None:
     """Fills in the rows of the jobs that have a candidate."""
     waiting = [job for job in jobs if job.candidate is not None]
     candidates = [job.candidate for job in waiting if job.candidate is not None]
-    if not candidates:
-        return
-    measured = measure(candidates, schedule, on_done=on_done, during=watch.turn, long_turn=watch.long_turn)
-    for job, row in zip(waiting, measured, strict=True):
+    if found.interrupted:
+        rows = [failed(job.name, INTERRUPTED) for job in waiting]
+    elif candidates:
+        rows = measure(
+            candidates,
+            schedule,
+            on_done=on_done,
+            during=watch.turn,
+            long_turn=watch.long_turn,
+            on_interrupt=found.interrupt,
+        )
+    else:
+        rows = []
+    for job, row in zip(waiting, rows, strict=True):
         job.row = row
 
 
-def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str, Any]:
+def described(job: Job, part: GpuPart, setting: Setting, digest: str, watch: Watch) -> dict[str, Any]:
     """A row as plain data: figures, samples, and what they belong to."""
     assert job.row is not None, "every job has a row once the turns are over"
     plain = job.row.to_json(job.batch or 1)
@@ -63,7 +107,6 @@ def described(job: Job, setting: Setting, digest: str, watch: Watch) -> dict[str
         # The model was loaded once, for the inference.
         plain["load_ms"] = None
     device = RUNTIMES[job.runtime].place(setting)
-    part = on_gpu(job)
     plain["warnings"] += part.warnings
     return {
         **plain,

@@ -1,4 +1,4 @@
-"""Peak memory of each inference that was measured, in a process of its own after all turns."""
+"""Peak memory of each inference that was measured, in a process of its own once the turns are over."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -9,6 +9,7 @@ from bench.report.words import number, times
 from pipeline.render import table
 
 HEADER = ("row", "ms: p50", "p90", "p95", "p99", "min", "max", "sd", "n", "images/s", "load", "first", "peak MiB")
+INTERRUPTED = "interrupted: only what was finished by then; each ratio tells its rounds"
 FIGURES = ("p50", "p90", "p95", "p99", "min", "max", "sd")
 
 
@@ -16,7 +17,8 @@ def text_of(document: Mapping[str, Any]) -> str:
     """What was measured, then what could not be and why, then what to beware of, the ratios and the machine."""
     rows = document["latency"]["rows"]
     measured = [line(row) for row in rows if row["status"] == "ok"]
-    notes = [f"{row['name']}: failed: {row['why']}" for row in rows if row["status"] == "failed"]
+    notes = [INTERRUPTED] if document["interrupted"] else []
+    notes += [f"{row['name']}: failed: {row['why']}" for row in rows if row["status"] == "failed"]
     notes += skipped_lines(rows)
     notes += [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]
     notes += [f"{row['name']}: {number(row['energy_j'])} J an inference" for row in rows if row.get("energy_j")]
@@ -72,8 +74,9 @@ def machine(document: Mapping[str, Any]) -> list[str]:
     cpu, settings = document["environment"]["cpu"], document["latency"]["settings"]
     gpus = ", ".join(gpu["name"] for gpu in document["environment"]["gpus"]) or "no GPU"
     load = " ".join(f"{value:.2f}" for value in cpu["load_average"] or ())
+    asked = "asked for " if document["interrupted"] else ""
     return [
         f"{cpu['model']}, {settings['threads']} threads of {cpu['usable_cores']} cores, load {load or '-'}; {gpus}; "
-        f"{settings['repeats']} rounds, at least {settings['min_s']:g} s and {settings['min_samples']} samples a row, "
-        f"at most {settings['max_s']:g} s"
+        f"{asked}{settings['repeats']} rounds, at least {settings['min_s']:g} s and {settings['min_samples']} samples "
+        f"a row, at most {settings['max_s']:g} s"
     ]

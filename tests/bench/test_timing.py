@@ -299,3 +299,67 @@ def test_no_turn_is_shorter_than_told(min_s: float, max_s: float, turn_s: float)
     measure(candidates, schedule, clock, during=meter)
     assert schedule.turn_s == pytest.approx(turn_s)
     assert min(lasted_s) >= schedule.turn_s
+
+
+def interrupting(clock: HandClock, at_call: int) -> Callable[[], Callable[[], None]]:
+    """An inference of 10 ms, in one of which Ctrl-C is pressed."""
+    calls = iter(range(10_000))
+
+    def call() -> None:
+        clock.pass_ms(10)
+        if next(calls) == at_call:
+            raise KeyboardInterrupt
+
+    return lambda: call
+
+
+def test_ctrl_c_keeps_the_turns_that_were_finished() -> None:
+    """A turn is sixteen calls here, one of them not counted: after 150 of warm-up the third turn is under way."""
+    clock = HandClock()
+    entered: list[str] = []
+    candidates = [Candidate("a", taking(clock, 10)), Candidate("b", interrupting(clock, 1 + 150 + 2 * 16 + 5))]
+    one, other = measure(candidates, Schedule(), clock, on_interrupt=lambda: entered.append("told"))
+    assert entered == ["told"]
+    assert (one.status, other.status, len(other.rounds_ns)) == ("ok", "ok", 2)
+    assert len(one.rounds_ns) in (2, 3)
+    assert {len(samples) for samples in other.rounds_ns} == {15}
+    ratio = paired_ratio(one, other)
+    assert (ratio.rounds, ratio.confidence) == (2, 0.5)
+
+
+def test_ctrl_c_before_a_candidate_s_first_turn_leaves_it_failed() -> None:
+    clock = HandClock()
+    candidates = [
+        Candidate("broken", lambda: lambda: 1 / 0),
+        Candidate("loaded", taking(clock, 10)),
+        Candidate("loading", interrupting(clock, 0)),
+    ]
+    rows = measure(candidates, Schedule(), clock, on_interrupt=lambda: None)
+    assert [row.status for row in rows] == ["failed"] * 3
+    assert [row.why for row in rows][1:] == ["interrupted before it was measured"] * 2
+    assert rows[0].why.startswith("ZeroDivisionError")
+    assert gc.isenabled()
+
+
+def test_ctrl_c_goes_to_whoever_does_not_ask_for_the_rows() -> None:
+    clock = HandClock()
+    with pytest.raises(KeyboardInterrupt):
+        measure([Candidate("a", interrupting(clock, 300))], Schedule(), clock)
+
+
+def test_ctrl_c_in_a_long_turn_keeps_every_round() -> None:
+    clock = HandClock()
+
+    @contextmanager
+    def meter(name: str) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    row, _ = measure(
+        [Candidate(name, taking(clock, 10)) for name in ("a", "b")],
+        Schedule(),
+        clock,
+        long_turn=LongTurn(meter, 0.1, 0.1),
+        on_interrupt=lambda: None,
+    )
+    assert (row.status, len(row.rounds_ns)) == ("ok", 20)
