@@ -171,9 +171,7 @@ def test_report_has_all_three_models(run: tuple[Outputs, Path]) -> None:
     assert outputs.summary["student"] == text.splitlines()[2]
 
 
-def test_the_report_says_which_pictures_its_accuracy_is_of(
-    run: tuple[Outputs, Path], inputs: dict[str, Path]
-) -> None:
+def test_the_report_says_which_pictures_its_accuracy_is_of(run: tuple[Outputs, Path], inputs: dict[str, Path]) -> None:
     told = json.loads((run[1] / "report.json").read_text())["data"]
     pairs = [(s.image_sha256, s.label_sha256 or "") for s in read_index(inputs["data"]).samples("test")]
     assert (told["split"], told["pairs_sha256"]) == ("test", pairs_sha256(reversed(pairs)))
