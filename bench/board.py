@@ -107,7 +107,11 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     report = {
         "schema_version": SCHEMA_VERSION,
         "kind": "board",
-        "bundle": {"manifest_sha256": sha256(bundle.folder / MANIFEST), "network": bundle.manifest["network"]},
+        "bundle": {
+            "manifest_sha256": sha256(bundle.folder / MANIFEST),
+            "network": bundle.manifest["network"],
+            "classes": [row["name"] for row in bundle.classes],
+        },
         "environment": environment,
         "latency": {"settings": settings, "rows": table, "ratios": ratios(rows)},
         "engines": engines(bundle),
@@ -174,7 +178,7 @@ def described(
     for each, pair in zip(found, zip(rows[::2], rows[1::2], strict=True), strict=True):
         digest = sha256(each.path)
         scored = known.get(digest)
-        accuracy = {"miou": scored["miou"], "miou_images": scored["images"]} if scored else None
+        accuracy = accuracy_of(scored) if scored else None
         for quantity, row in zip(QUANTITIES, pair, strict=True):
             part = on_gpu.get(each.name, GpuPart())
             plain = row.to_json()
@@ -199,6 +203,12 @@ def described(
                 }
             )
     return table
+
+
+def accuracy_of(scored: dict[str, Any]) -> dict[str, Any]:
+    """What a row says of an entry of accuracy.json: mIoU, and of which pictures."""
+    told = {name: scored.get(name) for name in ("data", "split", "pairs_sha256")}
+    return {"miou": scored["miou"], "miou_images": scored["images"], **told}
 
 
 def ratios(rows: list[Row]) -> list[dict[str, Any]]:

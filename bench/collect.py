@@ -26,6 +26,7 @@ from bench.roofline import shares
 from bench.stage import Config
 from bench.timing import Row, Schedule, measure, skipped, steps
 from export.deploy.engine_file import description_of
+from export.scored import labelled_splits
 from export.sidecar import sha256
 from pipeline.errors import DataError
 from pipeline.facts import facts
@@ -55,6 +56,7 @@ def report_data(
     """report.json: the given parts and what the artifacts say, in the form of `bench.report.markdown`."""
     index = read_index(inputs["data"])
     accuracy = {role: read_json(folder / "metrics.json") for role, folder in folders(inputs).items()}
+    split = quoted_split(accuracy["student"])
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "bench",
@@ -62,7 +64,8 @@ def report_data(
             "name": index.name,
             "classes": [label.name for label in index.classes],
             "size_px": list(index.size_px),
-            "split": quoted_split(accuracy["student"]),
+            "split": split,
+            "pairs_sha256": labelled_splits(index).get(split, {}).get("pairs_sha256"),
         },
         "models": {role: model(folder) for role, folder in folders(inputs).items()},
         "accuracy": accuracy,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bench.stage import Config
 from bench.timing import WARMUP_WINDOWS, Schedule
 from export import onnx
-from export.estimate import SLOWNESS, measured
+from export.estimate import measured
 from pipeline.estimate import Answer, Estimate, Machine
 from pipeline.stage import StageConfig
 from stages.estimates.training import data_of, described, refuse_foreign_code
@@ -31,9 +31,9 @@ def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: M
         latencies.append((student["torch_s"], 0.0))
     if "onnxruntime" in config.runtimes:
         files = [form for form in exported.forms for _ in exported.outputs]
-        latencies += [(student["latency_s"] * SLOWNESS[form], student["load_s"]) for form in files]
+        latencies += [(student[f"pass_s:{form}"], student[f"load_s:{form}"]) for form in files]
     seconds = REPORT_S + sum(load_s + measured_s(latency_s, config) for latency_s, load_s in latencies)
-    return Estimate(seconds, student["peak_mib"], REPORT_BYTES)
+    return Estimate(seconds, student["run_mib"], REPORT_BYTES)
 
 
 def measured_s(latency_s: float, config: Config) -> float:

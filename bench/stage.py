@@ -9,7 +9,10 @@ from pydantic import Field
 from pipeline.stage import AbsentAt, Context, Outputs, StageConfig
 
 VERSION = 3
-ENVIRONMENT = ("gpu", "gpu_name", "cpu", "cores", "device", "driver", "torch", "onnxruntime", "openvino", "tensorrt")
+ENVIRONMENT = (
+    *("gpu", "gpu_name", "cpu", "cores", "device", "driver", "power_mode"),
+    *("torch", "onnxruntime", "openvino", "tensorrt"),
+)
 """Facts of the machine to which a measurement belongs."""
 
 

@@ -15,8 +15,10 @@ from export.bundle_readme import readme
 from export.deploy.manifest import MANIFEST, SCHEMA_VERSION, SEAL, seal_of
 from export.extras import write_triton
 from export.golden import golden_labels, min_agreement, render_golden
+from export.scored import labelled_splits
 from export.sidecar import read_sidecar, sha256
 from pipeline.errors import StoreError
+from stages.datasets.index import read_index
 from stages.preprocess import Preprocess
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +121,7 @@ def describe(exported: Path, data: Path, part: Path, provenance: Mapping[str, An
     """The manifest but for the list of files; writes the golden picture and its labels."""
     sidecars = [read_sidecar(path) for path in sorted(exported.glob("*.onnx"))]
     parity = json.loads((exported / "parity.json").read_text(encoding="utf-8"))
-    index = json.loads((data / "index.json").read_text(encoding="utf-8"))
+    index = read_index(data)
     golden = render_golden(Preprocess.from_json(sidecars[0]["preprocess"]))
     labels_NHW = golden_labels(exported / next(s["file"] for s in sidecars if s["form"] == "fp32"), golden)
     (part / "golden").mkdir()
@@ -130,7 +132,8 @@ def describe(exported: Path, data: Path, part: Path, provenance: Mapping[str, An
         "project": f"idd-pipeline {version('idd-pipeline')}",
         "network": sidecars[0]["network"],
         "classes": sidecars[0]["classes"],
-        "label_map": index["label_map"],
+        "label_map": list(index.label_map),
+        "data": {"name": index.name, "splits": labelled_splits(index)},
         "preprocess": sidecars[0]["preprocess"],
         "student_sha256": sidecars[0]["student_sha256"],
         "forms": [form(sidecar, parity, exported, golden, labels_NHW) for sidecar in sidecars],

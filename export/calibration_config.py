@@ -6,6 +6,10 @@ from pydantic import Field
 
 from pipeline.stage import StageConfig
 
+CALIBRATION_SPLIT = "train"
+HALF_IMAGES = 8
+"""Images on which the fp16 form is watched for values that would overflow; it needs no more than their order."""
+
 
 class CalibrationConfig(StageConfig):
     """How ranges are found; always on training images, never on those that accuracy is reported on."""

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from export.calibration import Ranges, measure
-from export.calibration_config import CalibrationConfig
+from export.calibration_config import CALIBRATION_SPLIT, HALF_IMAGES, CalibrationConfig
 from export.forms import INT8, Form
 from export.gate import Pictures, fill, pictures
 from export.half import to_half
@@ -20,10 +20,6 @@ from export.student import Student
 from pipeline.errors import DataError
 from pipeline.stage import Context
 from stages.datasets.index import Index
-
-CALIBRATION_SPLIT = "train"
-HALF_IMAGES = 8
-"""Images on which the fp16 form is watched for values that would overflow; it needs no more than their order."""
 
 
 @dataclass(frozen=True)

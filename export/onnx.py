@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from export.calibration_config import CalibrationConfig
 from export.forms import FORMS, INT8, Form, Output
 from export.limits import Limits
+from pipeline.errors import DataError
 from pipeline.stage import Context, Outputs, StageConfig
 
 VERSION = 1
@@ -73,6 +74,19 @@ def needs(config: Config) -> tuple[str, ...]:
 def code(config: Config) -> tuple[str, ...]:
     """Nothing that this config chooses: the network's module is chosen, and counted, by `distill`."""
     return ()
+
+
+def inspect(config: Config, inputs: Mapping[str, Path]) -> None:
+    """DataError where the split to be compared on has no images with labels."""
+    from stages.datasets.index import read_index
+
+    index = read_index(inputs["data"]) if "data" in inputs else None
+    if index and not index.labelled(config.parity_split):
+        scored = ", ".join(filter(index.labelled, index.splits)) or "none"
+        raise DataError(
+            f"export.onnx.parity_split: split {config.parity_split} of {index.name} has no images with labels; "
+            f"those that have: {scored}"
+        )
 
 
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:

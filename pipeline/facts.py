@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -23,6 +24,8 @@ DRIVER_FILES = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
 DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
 """Present where a GPU can be opened: a desktop's or server's, a Jetson's, WSL's. A container may see the driver's
 version and still have no GPU."""
+POWER_MODE_FILE = "var/lib/nvpmodel/status"
+"""Below the root: a Jetson's alone, readable without root and without running nvpmodel."""
 
 
 def facts(device: str = "auto") -> dict[str, Any]:
@@ -39,6 +42,7 @@ def facts(device: str = "auto") -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "driver": driver(),
+        "power_mode": power_mode(),
     }
 
 
@@ -81,6 +85,16 @@ def driver() -> str | None:
         if Path(file).exists():
             return Path(file).read_text().partition("\n")[0].strip()
     return None
+
+
+def power_mode(root: Path = Path("/")) -> int | None:
+    """Number of the mode that a Jetson was set to, as nvpmodel keeps it (`pmode:0002 fmode:quiet`); None elsewhere."""
+    try:
+        told = (root / POWER_MODE_FILE).read_text(errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"\bpmode:(\d+)", told)
+    return int(found[1]) if found else None
 
 
 def environment(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,6 +118,14 @@ class Planner:
                 hook(self.recipe.configs[stage.name], self.recipe.configs, self.facts["device"])
         self.rehearsed = True
 
+    def inspect(self, stages: Collection[str], upstream: Mapping[str, Status]) -> None:
+        """Let these stages say what will go wrong with those of their inputs that are there."""
+        for stage in STAGES:
+            hook = getattr(self.modules[stage.name], "inspect", None)
+            if hook and stage.name in stages:
+                there = {name: upstream[name].artifact for name in self.needs[stage.name] if name in upstream}
+                hook(self.recipe.configs[stage.name], {name: made.folder for name, made in there.items() if made})
+
     def statuses(self) -> dict[str, Status]:
         """Status of every stage, in order."""
         wanted = closure((FINAL,), self.needs)

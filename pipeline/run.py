@@ -74,7 +74,9 @@ def run(planner: Planner, selection: Selection, say: Callable[[str], None]) -> l
             refuse_corrupt(status, selection)
             if stage.name in selection.selected:
                 if will_run(status, stage.name in selection.forced):
-                    planner.rehearse(selection.selected - statuses.keys())
+                    left = selection.selected - statuses.keys()
+                    planner.rehearse(left)
+                    planner.inspect(left, statuses)
                 row = settle(planner, status, statuses, stage.name in selection.forced, say)
                 rows.append(row)
                 status = row.status

@@ -13,6 +13,9 @@ and may offer
     rehearse(config, configs, device)                       raises, before the first stage of a command runs, what can
                                                             be known to go wrong on `cpu` or `cuda`; `configs` are
                                                             those of all stages
+    inspect(config, inputs)                                 raises, before any stage of a command runs, what the inputs
+                                                            that are there by then tell will go wrong: where the data
+                                                            has not what it asks for, before a teacher is trained
     choices(config) -> dict[str, Any]                       what names in the config stand for, where a table of data
                                                             says so (a network's entry in its catalogue): in the key
     loading(config) -> tuple[str, ...]                      dotted modules that run wherever its artifact is loaded

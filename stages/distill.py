@@ -108,6 +108,13 @@ def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) ->
         check_taps("teacher", teacher, compared)
 
 
+def inspect(config: Config, inputs: Mapping[str, Path]) -> None:
+    """TrainingError where val is to be scored while it trains and has nothing to score."""
+    from stages.training.rehearsal import check_val
+
+    check_val("distill", config, inputs)
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the student without teacher, adapters or auxiliary head."""
     from stages.datasets.index import read_index

@@ -63,6 +63,15 @@ def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) ->
         check_taps("teacher", teacher, [("position.tap", config.tap)])
 
 
+def inspect(config: Config, inputs: Mapping[str, Path]) -> None:
+    """DataError where the split to be scored on has no images."""
+    from stages.datasets.index import read_index
+
+    index = read_index(inputs["data"]) if "data" in inputs else None
+    if index and not index.samples(config.held_out):
+        raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the read-out with its Spearman correlation and MSE, beside a content-only read-out's."""
     from stages.datasets.index import read_index
@@ -74,8 +83,6 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.share import told_batch
 
     index = read_index(inputs["data"])
-    if not index.samples(config.held_out):
-        raise DataError(f"position.held_out: split {config.held_out} of {index.name} has no images: name one that has")
     fabric = start_fabric(config.precision, ctx.device, config.seed, group=ctx.group)
     ctx.log(told_batch(config.batch, ctx.group))
     metrics: dict[str, Any] = {"tap": config.tap}

@@ -59,6 +59,13 @@ def rehearse(config: Config, configs: Mapping[str, StageConfig], device: str) ->
     check_training("teacher", config, device, started())
 
 
+def inspect(config: Config, inputs: Mapping[str, Path]) -> None:
+    """TrainingError where val is to be scored while it trains and has nothing to score."""
+    from stages.training.rehearsal import check_val
+
+    check_val("teacher", config, inputs)
+
+
 def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     """Publish the trained teacher with its scores."""
     from stages.datasets.index import read_index

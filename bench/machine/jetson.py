@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine.text import answer, number, said, text
+from pipeline.facts import power_mode
 
 RELEASE = "etc/nv_tegra_release"
+MODES = "etc/nvpmodel.conf"
+"""What each power mode is called and limits."""
 HZ_PER_MHZ = 1_000_000
 KHZ_PER_MHZ = 1_000
 CLOCK_LINE = re.compile(r"^(?P<unit>cpu\d+|GPU|EMC)\b:?.*?MinFreq=(\d+) MaxFreq=(\d+) CurrentFreq=(\d+)", re.M)
@@ -33,7 +36,7 @@ def describe_jetson(root: Path = Path("/")) -> dict[str, Any] | None:
     return {
         "l4t": parse_release(release),
         "jetpack": said("dpkg-query", "--showformat=${Version}", "--show", "nvidia-jetpack"),
-        "power_mode": parse_power_mode(said("nvpmodel", "-q") or ""),
+        "power_mode": parse_power_mode(said("nvpmodel", "-q") or "") or kept_power_mode(root),
         "clocks": clocks,
         "clocks_locked": locked(clocks) if clocks else None,
         "clocks_why": None if clocks else why or "jetson_clocks --show lists no clocks",
@@ -51,6 +54,15 @@ def parse_power_mode(told: str) -> dict[str, Any] | None:
     """`{name, number}` out of `nvpmodel -q`, which writes `NV Power Mode: MAXN` and the number on the next line."""
     found = re.search(r"NV Power Mode: *(\S+)\s+(\d+)\s*$", told, re.M)
     return {"name": found[1], "number": int(found[2])} if found else None
+
+
+def kept_power_mode(root: Path = Path("/")) -> dict[str, Any] | None:
+    """`{name, number}` from nvpmodel's files, where it is not there to be asked, as in a container, or wants root."""
+    mode = power_mode(root)
+    if mode is None:
+        return None
+    found = re.search(rf"^< *POWER_MODEL +ID={mode} +NAME=(\S+)", text(root / MODES) or "", re.M)
+    return {"name": found[1] if found else f"mode {mode}", "number": mode}
 
 
 def parse_clocks(shown: str) -> dict[str, dict[str, float]]:

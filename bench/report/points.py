@@ -9,6 +9,8 @@ from bench.report.summary import summary
 from bench.report.words import ROLES, network
 
 Report = Mapping[str, Any]
+SAME = "same"
+"""`accuracy.pictures` of an added board's row that scored the pictures of the report (`bench.report.added.marked`)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,22 @@ def with_added(report: Report) -> list[Report]:
 
 
 def points(report: Report) -> list[Point]:
-    """The points of all its machines, in the order of the tables."""
-    return [point for one in with_added(report) for row in one["latency"]["rows"] for point in point_of(one, row)]
+    """The points of all its machines, in the order of the tables; none of a board's that scored other pictures.
+
+    Their mIoU would stand on the axis of this report's split and mean something else.
+    """
+    return [
+        point
+        for one in with_added(report)
+        for row in one["latency"]["rows"]
+        if one is report or same_pictures(row)
+        for point in point_of(one, row)
+    ]
+
+
+def same_pictures(row: Mapping[str, Any]) -> bool:
+    """Whether an added row's accuracy is of the report's own pictures: a board's must be known to be."""
+    return scored(row) is row or scored(row).get("pictures") == SAME
 
 
 def headline(report: Report) -> str:
@@ -86,7 +102,7 @@ def point_of(report: Report, row: Mapping[str, Any]) -> Iterator[Point]:
         output=row["output"],
         params=params_of(report, role),
         miou=score[0],
-        images=score[1],
+        images=scored(row)["miou_images"] or 0,
         p50_ms=row["statistics"]["p50_ms"],
         p90_ms=row["statistics"]["p90_ms"],
         energy_j=row.get("energy_j"),
@@ -94,12 +110,21 @@ def point_of(report: Report, row: Mapping[str, Any]) -> Iterator[Point]:
     )
 
 
-def score_of(row: Mapping[str, Any]) -> tuple[float, int] | None:
-    """mIoU and its number of images of a row's file; None where it was not scored. A board's rows say it in words."""
+def score_of(row: Mapping[str, Any]) -> tuple[float, str] | None:
+    """mIoU of a row's file and of how many images, in words; None where it was not scored.
+
+    `50 other` and `50 unknown` are images that are not, or not known to be, those of the report.
+    """
+    found = scored(row)
+    miou, pictures = found.get("miou"), found.get("pictures", SAME)
+    words = f"{found.get('miou_images') or 0}" + ("" if pictures == SAME else f" {pictures}")
+    return None if miou is None else (miou, words)
+
+
+def scored(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where a row keeps its accuracy: a board's has it apart, or says in words why there is none."""
     accuracy = row.get("accuracy")
-    found = accuracy if isinstance(accuracy, Mapping) else row
-    miou, images = found.get("miou"), found.get("miou_images")
-    return None if miou is None else (miou, images or 0)
+    return accuracy if isinstance(accuracy, Mapping) else row
 
 
 def network_of(report: Report, role: str) -> str:

@@ -33,6 +33,6 @@ def engine_lines(report: Report) -> list[str]:
     ]
 
 
-def accuracy_words(score: tuple[float, int] | None) -> str:
+def accuracy_words(score: tuple[float, str] | None) -> str:
     """mIoU of an engine on how many images, or that nobody looked."""
     return "not measured" if score is None else f"mIoU {percent(score[0])} % on {score[1]} images"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from export.deploy.choose import add_options, choose, open_runtime, program, say
 from export.deploy.infer import segment
 from export.deploy.manifest import Bundle, sha256
+from export.deploy.pairs import pairs_sha256, split_of
 from export.deploy.pictures import picture_files, read
 from pipeline.errors import DataError, StoreError
 from stages.metrics import IGNORE, Confusion
@@ -56,12 +58,18 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     if strange := {value: count for value, count in unscored.items() if value != IGNORE}:
         say(f"warning: {told(strange, int(pixels.sum()))}")
     scores = confusion.scores([row["name"] for row in bundle.classes])
+    digest, data = pairs_sha256((sha256(image), sha256(label)) for image, label in pairs), bundle.manifest["data"]
+    split = split_of(digest, data["splits"])
+    say(f"scored on split {split} of {data['name']}" if split else strangers(data))
     found = {
         "file": path.name,
         "sha256": sha256(path),
         "runtime": used,
         "images": len(pairs),
         "folder": str(options.images),
+        "data": data["name"] if split else None,
+        "split": split,
+        "pairs_sha256": digest,
         "unscored_pixels_by_id": {str(value): count for value, count in unscored.items()},
         **scores,
     }
@@ -81,6 +89,15 @@ def told(strange: dict[int, int], pixels: int) -> str:
     more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
     share = 100 * sum(strange.values()) / pixels
     return f"{share:.2f} % of the pixels are not scored, their ids stand for no class of the network: {named}{more}"
+
+
+def strangers(data: Mapping[str, Any]) -> str:
+    """That the pictures are no split of the network's data, in one line."""
+    known = ", ".join(f"{name} ({split['images']})" for name, split in data["splits"].items())
+    return (
+        f"warning: these pictures with their labels are no split of {data['name']}, which has "
+        f"{known or 'none that is labelled'}: this mIoU stands beside none of theirs"
+    )
 
 
 def pair_up(images: Path, labels: Path) -> list[tuple[Path, Path]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from export.runtimes.protocol import TensorSpec, check_input, only
+from export.runtimes.protocol import FileRuntime, TensorSpec
 from pipeline.errors import NetworkError
 
 PROVIDERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -22,7 +22,7 @@ DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 """onnxruntime's names of types that numpy calls otherwise."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(FileRuntime):
     """Runs a file on `device` (`cpu` or `cuda`), never silently elsewhere: any file by `run`, one that takes pictures
     and has one output by `predict` as well.
 
@@ -36,22 +36,6 @@ class OnnxRuntime:
         self.name = f"onnxruntime {onnxruntime.__version__} {PROVIDERS[device][0]}"
         self.inputs = tuple(map(spec_of, self._session.get_inputs()))
         self.outputs = tuple(map(spec_of, self._session.get_outputs()))
-
-    @property
-    def input(self) -> TensorSpec:
-        """The one input; NetworkError where there are more."""
-        return only(self.inputs, "input", self._file)
-
-    @property
-    def output(self) -> TensorSpec:
-        """The one output; NetworkError where there are more."""
-        return only(self.outputs, "output", self._file)
-
-    def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
-        """As `Runtime.predict`; the batch is the file's unless that is dynamic."""
-        check_input(images_NHWC, self.input, self._file)
-        assert len(self.outputs) == 1, "what takes pictures here has one output"
-        return self.run({self.input.name: images_NHWC})[0]
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """As `Network.run`."""
@@ -77,12 +61,6 @@ class OnnxRuntime:
     def close(self) -> None:
         """Release the session."""
         self._session = None
-
-    def __enter__(self) -> OnnxRuntime:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def open_onnx(path: str, device: str = "cpu", threads: int | None = None) -> OnnxRuntime:

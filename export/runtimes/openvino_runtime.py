@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from export.runtimes.protocol import TensorSpec, check_input, only
+from export.runtimes.protocol import FileRuntime, TensorSpec
 from pipeline.errors import NetworkError
 
 INSTALL = "pip install openvino"
@@ -22,7 +22,7 @@ def import_openvino(**_: object) -> None:
     import openvino  # noqa: F401
 
 
-class OpenVinoRuntime:
+class OpenVinoRuntime(FileRuntime):
     """Runs a file as it is written: an fp32 graph is not computed in bf16 on a CPU that could.
 
     Any file by `run`, one that takes pictures and has one output by `predict` as well. `threads`: CPU threads in all;
@@ -47,22 +47,6 @@ class OpenVinoRuntime:
         self.inputs = tuple(map(spec_of, compiled.inputs))
         self.outputs = tuple(map(spec_of, compiled.outputs))
 
-    @property
-    def input(self) -> TensorSpec:
-        """The one input; NetworkError where there are more."""
-        return only(self.inputs, "input", self._file)
-
-    @property
-    def output(self) -> TensorSpec:
-        """The one output; NetworkError where there are more."""
-        return only(self.outputs, "output", self._file)
-
-    def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
-        """As `Runtime.predict`; the batch is the file's unless that is dynamic."""
-        check_input(images_NHWC, self.input, self._file)
-        assert len(self.outputs) == 1, "what takes pictures here has one output"
-        return self.run({self.input.name: images_NHWC})[0]
-
     def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """As `Network.run`; the inputs are read where they lie."""
         assert self._request is not None, "a closed runtime cannot predict"
@@ -72,12 +56,6 @@ class OpenVinoRuntime:
     def close(self) -> None:
         """Release the network."""
         self._request = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def spec_of(port: Any) -> TensorSpec:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from pipeline.errors import NetworkError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,46 @@ class Runtime(Protocol):
     def __enter__(self) -> Runtime: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+class FileRuntime(ABC):
+    """A `Network` from a file; a `Runtime` as well where it takes pictures and has one output."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    _file: str
+    """For errors."""
+
+    @property
+    def input(self) -> TensorSpec:
+        """The one input; NetworkError where there are more."""
+        return only(self.inputs, "input", self._file)
+
+    @property
+    def output(self) -> TensorSpec:
+        """The one output; NetworkError where there are more."""
+        return only(self.outputs, "output", self._file)
+
+    def predict(self, images_NHWC: np.ndarray) -> np.ndarray:
+        """As `Runtime.predict`; the batch is the file's unless that is dynamic."""
+        check_input(images_NHWC, self.input, self._file)
+        assert len(self.outputs) == 1, "what takes pictures here has one output"
+        return self.run({self.input.name: images_NHWC})[0]
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """As `Network.run`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """As `Network.close`."""
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import click
 
 from pipeline.errors import StoreError
 from pipeline.references import resolve
-from pipeline.verbs.options import planner_of, print_json, with_recipe
+from pipeline.verbs.options import planner_of, print_json, say, with_recipe
 
 READING, BUDGET, COMPARE, ADDED = (
     "bench.report.reading",
@@ -56,6 +56,9 @@ def command(
     where = (recipe, settings, home)
     path = located(report or "bench", *where)
     found = import_module(ADDED).fold(import_module(READING).read_report(path), added)
+    if added or budget:
+        for line in import_module(ADDED).set_apart(found):
+            say(f"warning: {line}")
     document: dict[str, Any] = {"report": str(path), "summary": import_module(POINTS).headline(found)}
     lines = [document["summary"], f"report: {path}"]
     if out is not None:

@@ -61,6 +61,7 @@ def print_plan(planner: Planner, rows: Sequence[running.Row], as_json: bool) -> 
     costs = {}
     if would_run:
         planner.rehearse(would_run)
+        planner.inspect(would_run, planner.statuses())
         costs = estimates(planner, would_run, say)
     last = last_costs(planner, would_run)
     if not as_json:

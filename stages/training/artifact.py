@@ -14,7 +14,6 @@ import numpy as np
 from lightning_fabric import Fabric
 from torch import nn
 
-from pipeline.errors import TrainingError
 from pipeline.stage import Context
 from stages.datasets.index import Index, images_root
 from stages.evaluation.evaluate import WHOLE, scores_of, share_of, tallies
@@ -60,15 +59,10 @@ def val_score(
 ) -> Score | None:
     """What gives the mIoU of `net` on val while it trains, counted as `score` counts it; None where none is wanted.
 
-    Modules, weights, buffers and random state stay as they are. TrainingError where val cannot be scored.
+    Modules, weights, buffers and random state stay as they are.
     """
     if not config.validate_iterations:
         return None
-    if not index.labelled("val"):
-        raise TrainingError(
-            f"validate_iterations = {config.validate_iterations}: split val of {index.name} has no images with labels: "
-            "leave it out"
-        )
 
     def miou() -> float:
         with eval_mode(net):

@@ -1,11 +1,13 @@
 """What can be known of a training before anything is trained: what its device lacks, what its processes cannot share,
-and whether the maps that its terms read are there."""
+whether the maps that its terms read are there, and the split on which it is to be scored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pipeline.errors import RecipeError, TrainingError
 from pipeline.group.ranks import Group
 from pipeline.nearest import nearest
+from stages.datasets.index import read_index
 from stages.nets.catalogue import build_unfilled
 from stages.nets.config import NetConfig
 from stages.nets.foreign import foreign, is_foreign
@@ -44,6 +46,18 @@ def check_machine(config: OptimiserConfig, device: str, group: Group) -> None:
         device_of_crops(config.augment_on, device)
         if config.compile:
             require_compiler(device)
+
+
+def check_val(where: str, config: TrainingConfig, inputs: Mapping[str, Path]) -> None:
+    """TrainingError where val is to be scored while a network trains, and the data is there and has none to score."""
+    if not config.validate_iterations or "data" not in inputs:
+        return
+    index = read_index(inputs["data"])
+    if not index.labelled("val"):
+        raise TrainingError(
+            f"{where}.validate_iterations = {config.validate_iterations}: split val of {index.name} has no images with "
+            "labels: leave it out"
+        )
 
 
 def check_taps(owner: str, config: NetConfig, taps: Iterable[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench import board
+from bench.board import accuracy_of
 from bench.machine.watch import Watch
 from bench.timing import Schedule
 from export.deploy.engine_file import description_of
@@ -58,7 +59,14 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     monkeypatch.setattr(board, "Schedule", partial(Schedule, warmup_s=0.0))
     monkeypatch.setattr(board, "read", lambda path: picture[0][0])
     monkeypatch.setattr(board, "segment", lambda runtime, image, rule: runtime.predict(image[None])[0])
-    return Bundle(tmp_path, {"forms": forms, "golden": {"image": "golden.png"}, "network": {"net": "n", "args": {}}})
+    known = {"golden": {"image": "golden.png"}, "network": {"net": "n", "args": {}}, "classes": [{"name": "road"}]}
+    return Bundle(tmp_path, {"forms": forms, **known})
+
+
+def test_a_row_says_what_its_accuracy_is_of() -> None:
+    told = {"data": "streets", "split": "test", "pairs_sha256": "d" * 64}
+    assert accuracy_of({"miou": 0.5, "images": 3, **told, "folder": "x"}) == {"miou": 0.5, "miou_images": 3, **told}
+    assert accuracy_of({"miou": 0.5, "images": 3})["pairs_sha256"] is None
 
 
 def measured(bundle: Bundle, **options: Any) -> dict[str, Any]:
@@ -75,6 +83,7 @@ def test_an_engine_that_fails_is_a_row(bundle: Bundle, capsys: pytest.CaptureFix
     rows = {row["name"]: row for row in report["latency"]["rows"]}
     assert rows["good tensorrt inference"]["compute_ms"]["p50_ms"] == 1.0
     assert rows["good tensorrt inference"]["load_ms"] >= 0 and rows["good tensorrt pipeline"]["load_ms"] is None
+    assert rows["good tensorrt inference"]["accuracy"] == "accuracy of this file: not measured; run python evaluate.py"
     broken = rows["broken tensorrt inference"]
     assert (broken["status"], broken["why"]) == ("failed", "TensorRT could not run broken.plan")
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["report"] == str(bundle.folder / "report.json")

@@ -18,6 +18,7 @@ from bench.collect import measure_roofline
 from bench.report.overlays import overlays
 from export import onnx
 from export.deploy.engine_file import description_of
+from export.deploy.pairs import pairs_sha256
 from export.deployed import Deployed
 from export.runtimes.onnx_runtime import OnnxRuntime
 from export.runtimes.protocol import GpuTimes
@@ -27,6 +28,7 @@ from pipeline.identity.keys import config_identity
 from pipeline.identity.statcache import StatCache
 from pipeline.stage import Context, Outputs
 from stages import data, distill, teacher
+from stages.datasets.index import read_index
 from stages.nets.config import NetConfig
 from stages.nets.saved import load_net
 from stages.preprocess import Preprocess
@@ -167,6 +169,12 @@ def test_report_has_all_three_models(run: tuple[Outputs, Path]) -> None:
     assert "| class | teacher | student without distillation | student with distillation |" in text
     assert "fewer parameters" in text.splitlines()[2]
     assert outputs.summary["student"] == text.splitlines()[2]
+
+
+def test_the_report_says_which_pictures_its_accuracy_is_of(run: tuple[Outputs, Path], inputs: dict[str, Path]) -> None:
+    told = json.loads((run[1] / "report.json").read_text())["data"]
+    pairs = [(s.image_sha256, s.label_sha256 or "") for s in read_index(inputs["data"]).samples("test")]
+    assert (told["split"], told["pairs_sha256"]) == ("test", pairs_sha256(reversed(pairs)))
 
 
 def test_the_report_keeps_to_its_schema(run: tuple[Outputs, Path]) -> None:

@@ -13,7 +13,9 @@ from PIL import Image
 
 from export.bundle import PROGRAMS, TRAVELS, write_bundle
 from export.extras import trtexec
+from export.scored import labelled_splits
 from pipeline.errors import StoreError
+from stages.datasets.index import read_index
 from stages.preprocess import Preprocess, fit, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +100,22 @@ def test_the_board_scores_what_the_gate_scored(bundle: Path, data_folder: Path) 
         manifest = json.loads((bundle / "manifest.json").read_text())
         entry = next(e for e in manifest["forms"] if e["file"] == found["file"])
         assert found["miou"] == pytest.approx(entry["miou"], abs=1e-9) and found["sha256"] == entry["sha256"]
+        assert (found["data"], found["split"], found["images"]) == ("synthetic", "test", 5)
+        assert found["pairs_sha256"] == labelled_splits(read_index(data_folder))["test"]["pairs_sha256"]
     assert len(json.loads((bundle / "accuracy.json").read_text())) == 2
+
+
+def test_the_pairs_count_and_not_their_names(bundle: Path, data_folder: Path, tmp_path: Path) -> None:
+    images, labels = (Path(shutil.copytree(data_folder / top / "test", tmp_path / top)) for top in ("images", "labels"))
+    for folder in (images, labels):
+        for path in folder.iterdir():
+            path.rename(path.with_name(f"renamed_{path.name}"))
+    assert last_line(run(bundle, "evaluate.py", images, labels, "--form", "fp32"))["split"] == "test"
+    next(iter(images.iterdir())).unlink()
+    done = run(bundle, "evaluate.py", images, labels, "--form", "fp32")
+    found = last_line(done)
+    assert (found["data"], found["split"], found["images"]) == (None, None, 4)
+    assert "no split of synthetic, which has train (4), test (5): this mIoU stands beside none of theirs" in done.stderr
 
 
 def test_pixels_that_are_no_class_and_pictures_in_subfolders_are_told(
@@ -130,6 +147,8 @@ def test_the_benchmark_says_which_accuracy_belongs_to_which_file(bundle: Path, d
     rows = {(row["file"], row["quantity"]): row for row in report["latency"]["rows"]}
     scored = rows["student.fp32.labels.onnx", "inference"]
     assert scored["status"] == "ok" and scored["accuracy"]["miou_images"] == 5
+    assert scored["accuracy"]["split"] == "test" and len(scored["accuracy"]["pairs_sha256"]) == 64
+    assert report["bundle"]["classes"] == [label.name for label in read_index(data_folder).classes]
     assert "not measured" in rows["student.fp16.labels.onnx", "pipeline"]["accuracy"]
     assert report["engines"] == [] and report["latency"]["ratios"]
     assert scored["peak_mib"] > 0 and rows["student.fp32.labels.onnx", "pipeline"]["peak_mib"] is None

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from bench.machine import jetson
-from bench.machine.jetson import describe_jetson, gpu_clock, locked, parse_clocks, parse_power_mode, parse_release
+from bench.machine.jetson import (
+    describe_jetson,
+    gpu_clock,
+    kept_power_mode,
+    locked,
+    parse_clocks,
+    parse_power_mode,
+    parse_release,
+)
 
 RELEASE = """# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37
 # KERNEL_VARIANT: oot
@@ -39,6 +47,18 @@ EMC MinFreq=204000000 MaxFreq=1600000000 CurrentFreq=1600000000 FreqOverride=1
 )
 def test_power_mode(told: str, mode: dict[str, object] | None) -> None:
     assert parse_power_mode(told) == mode
+
+
+def test_power_mode_where_nvpmodel_cannot_be_asked(tmp_path: Path) -> None:
+    assert kept_power_mode(tmp_path) is None
+    (tmp_path / "var/lib/nvpmodel").mkdir(parents=True)
+    (tmp_path / "var/lib/nvpmodel/status").write_text("pmode:0002 fmode:quiet\n")
+    assert kept_power_mode(tmp_path) == {"name": "mode 2", "number": 2}
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nvpmodel.conf").write_text(
+        "# < POWER_MODEL ID=id NAME=name >\n< POWER_MODEL ID=2 NAME=MODE_30W >\n"
+    )
+    assert kept_power_mode(tmp_path) == {"name": "MODE_30W", "number": 2}
 
 
 def test_release() -> None:

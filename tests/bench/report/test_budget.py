@@ -16,6 +16,7 @@ def chosen(report: dict[str, Any], *budget: str) -> dict[str, str | None]:
 
 
 def test_points_are_the_scored_inferences(report: dict[str, Any], board: dict[str, Any]) -> None:
+    board["latency"]["rows"][0]["accuracy"]["pictures"] = "same"
     report["added"] = [{"file": "board.json", "sha256": "a" * 64, "report": board}]
     found = points(report)
     assert [point.name for point in found] == [
@@ -28,6 +29,12 @@ def test_points_are_the_scored_inferences(report: dict[str, Any], board: dict[st
     ]
     assert (found[-1].machine, found[-1].miou, found[-1].images) == ("NVIDIA Jetson AGX Orin", 0.765, 50)
     assert (found[0].params, found[-1].params) == (8_000_000, None)
+
+
+def test_a_board_alone_is_its_own_axis_and_added_unmarked_none(report: dict[str, Any], board: dict[str, Any]) -> None:
+    assert [point.images for point in points(board)] == [50]
+    report["added"] = [{"file": "board.json", "sha256": "a" * 64, "report": board}]
+    assert {point.machine for point in points(report)} == {"Some CPU"}
 
 
 def test_the_frontier_leaves_out_what_another_beats(report: dict[str, Any]) -> None:
@@ -64,6 +71,7 @@ def test_what_was_not_measured_keeps_no_limit(report: dict[str, Any]) -> None:
 
 
 def test_each_machine_has_its_own_answer(report: dict[str, Any], board: dict[str, Any]) -> None:
+    board["latency"]["rows"][0]["accuracy"]["pictures"] = "same"
     report["added"] = [{"file": "board.json", "sha256": "a" * 64, "report": board}]
     assert chosen(report, "latency_ms=3") == {
         "Some CPU": None,

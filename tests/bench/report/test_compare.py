@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.report.added import fold, same_file
+from bench.report.added import fold, same_file, set_apart
 from bench.report.compare import compare, compare_text
 from bench.report.markdown import added_rows, markdown
+from bench.report.points import points
 from pipeline.errors import StoreError
 
 
@@ -67,9 +68,52 @@ def test_a_board_is_added_once_and_in_no_ratio(report: dict[str, Any], board_fil
     assert "## pspnet_resnet18 (width=0.5) on NVIDIA Jetson AGX Orin" in text
     rows = added_rows(found, found["added"][0]["report"])
     first, second = ([row[column] for column in (0, 1, 6, 10, 11, 12)] for row in rows if row[10] == "inference")
-    assert first == ["student.fp32.labels tensorrt inference", "2.50", "76.50 (50)", "inference", "yes", "ok"]
+    assert first == ["student.fp32.labels tensorrt inference", "2.50", "76.50 (50 unknown)", "inference", "yes", "ok"]
     assert second == ["student.fp16.labels tensorrt inference", "1.50", "not measured", "inference", "no", "ok"]
     assert "student.fp32.labels.plan: built on Orin with TensorRT 10.3.0" in text
+
+
+def of_pictures(report: dict[str, Any], board: dict[str, Any], here: str | None, there: str | None) -> dict[str, Any]:
+    """The report with a board's added whose accuracy is of the pictures `there`."""
+    if here:
+        report["data"]["pairs_sha256"] = here
+    if there:
+        board["latency"]["rows"][0]["accuracy"]["pairs_sha256"] = there
+    return {**report, "added": [{"file": "board.json", "sha256": "b" * 64, "report": board}]}
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "told", "pictures"),
+    [
+        ("d" * 64, "d" * 64, "76.50 (50)", "same"),
+        ("d" * 64, "e" * 64, "76.50 (50 other)", "other"),
+        ("d" * 64, None, "76.50 (50 unknown)", "unknown"),
+        (None, "d" * 64, "76.50 (50 unknown)", "unknown"),
+    ],
+)
+def test_an_accuracy_of_other_pictures_stands_apart(
+    report: dict[str, Any], board: dict[str, Any], here: str | None, there: str | None, told: str, pictures: str
+) -> None:
+    found = fold(fold(of_pictures(report, board, here, there), ()), ())
+    assert f"| student.fp32.labels tensorrt inference | inference | ok | {told} | yes | 2.50 |" in markdown(found)
+    assert [point.runtime for point in points(found)].count("tensorrt") == (pictures == "same")
+    lines = [
+        f"board.json: student.fp32.labels tensorrt inference: mIoU of {pictures} pictures, not of split test of "
+        "streets: in no plot and under no budget"
+    ]
+    assert set_apart(found) == (lines if pictures != "same" else [])
+    assert fold(found, ()) == found
+
+
+def test_a_board_of_other_classes_is_not_added(report: dict[str, Any], board: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "board.json"
+    board["bundle"]["classes"] = ["road", "pole"]
+    path.write_text(json.dumps(board))
+    assert fold(report, [path])["added"]
+    board["bundle"]["classes"] = ["road", "sky"]
+    path.write_text(json.dumps(board))
+    with pytest.raises(StoreError, match=r"board\.json tells of other classes than this report"):
+        fold(report, [path])
 
 
 def test_without_an_engine_tensorrt_is_contract_tested(report: dict[str, Any]) -> None:
@@ -88,6 +132,14 @@ def test_other_data_is_not_added(report: dict[str, Any], tmp_path: Path) -> None
     other = {**report, "data": {**report["data"], "name": "fields"}}
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(StoreError, match="scores split test of fields, this report split test of streets"):
+        fold(report, [tmp_path / "other.json"])
+
+
+def test_other_pictures_of_the_same_split_are_not_added(report: dict[str, Any], tmp_path: Path) -> None:
+    report["data"]["pairs_sha256"] = "d" * 64
+    other = {**report, "data": {**report["data"], "pairs_sha256": "e" * 64}}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(StoreError, match="scores other pictures as split test of streets"):
         fold(report, [tmp_path / "other.json"])
 
 

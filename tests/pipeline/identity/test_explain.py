@@ -163,6 +163,16 @@ def test_a_changed_tensorrt_version(checkout) -> None:
     assert stale.reasons == ("environment.tensorrt: 10.3.0 -> 10.16.1",)
 
 
+def test_another_power_mode_is_measured_again(pipeline, finished) -> None:
+    settings = [f"{name}={value}" for name, value in pipeline.settings().items()]
+    for mode, state in ((facts()["power_mode"], State.CURRENT), (99, State.STALE)):
+        planner = Planner(recipes.load("quickstart", settings), Store(finished[0]), {**facts(), "power_mode": mode})
+        statuses = planner.statuses()
+        assert (statuses["distill"].state, statuses["bench"].state) == (State.CURRENT, state)
+    (reason,) = statuses["bench"].reasons
+    assert reason.startswith("environment.power_mode: ") and reason.endswith(" -> 99")
+
+
 def test_comments_docstrings_and_layout_change_nothing(checkout) -> None:
     pipeline, home = checkout
     edit(pipeline.root, "stages/losses/maps.py", "import torch\n", "# A comment.\nimport torch\n\n\n")
