@@ -192,7 +192,8 @@ def execute(
 
             def log(line: str) -> None:
                 print(line, file=log_file, flush=True)
-                say(f"{stage.name}: {line}")
+                # What a training logs begins with what is trained, which may be called as its stage.
+                say(line if line.startswith(f"{stage.name}: ") else f"{stage.name}: {line}")
 
             settings = machine_settings(planner.recipe.configs)
             device, module = planner.facts["device"], planner.modules[stage.name]

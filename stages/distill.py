@@ -128,7 +128,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.student import train_net
 
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group, ctx.log)
     net, spec = build_net(ctx, config.student, index, config)
     terms = terms_of(config)
     teacher = load_teacher(inputs, terms)

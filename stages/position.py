@@ -83,7 +83,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     from stages.training.share import told_batch
 
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed, group=ctx.group)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, group=ctx.group, log=ctx.log)
     ctx.log(told_batch(config.batch, ctx.group))
     metrics: dict[str, Any] = {"tap": config.tap}
     features, grid_hw = feature_readout(fabric, inputs["teacher"], index.size_px, config, ctx.device)

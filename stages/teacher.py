@@ -77,7 +77,7 @@ def run(ctx: Context, inputs: Mapping[str, Path], config: Config) -> Outputs:
     if config.iterations == 0 and config.weights is None:
         raise RecipeError("teacher.iterations = 0 publishes a network as its file has it: give teacher.weights")
     index = read_index(inputs["data"])
-    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group)
+    fabric = start_fabric(config.precision, ctx.device, config.seed, config.compile, ctx.group, ctx.log)
     net, spec = build_net(ctx, config, index, config)
     history = []
     if config.iterations:

@@ -74,7 +74,7 @@ def with_mark(report: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, An
     data, accuracy = report["data"], row["accuracy"]
     here, there = data.get("pairs_sha256"), accuracy.get("pairs_sha256")
     pictures = "unknown" if None in (here, there) else SAME if here == there else "other"
-    warnings = list(row["warnings"])
+    warnings = list(row.get("warnings", ()))
     if pictures != SAME and row.get("quantity", "inference") == "inference":
         warning = f"mIoU of {pictures} pictures, not of split {data['split']} of {data['name']}: {APART}"
         # What was marked before is marked again.
@@ -85,7 +85,7 @@ def with_mark(report: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, An
 def set_apart(report: Mapping[str, Any]) -> list[str]:
     """A line for each added row whose accuracy is not used."""
     rows = [(one["file"], row) for one in report.get("added", []) for row in one["report"]["latency"]["rows"]]
-    return [f"{file}: {row['name']}: {w}" for file, row in rows for w in row["warnings"] if w.endswith(APART)]
+    return [f"{file}: {row['name']}: {w}" for file, row in rows for w in row.get("warnings", ()) if w.endswith(APART)]
 
 
 def same_file(report: Mapping[str, Any], other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

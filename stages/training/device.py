@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from lightning_fabric import Fabric
 
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 FABRIC_PRECISION = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}
 
 
@@ -42,9 +44,23 @@ def has_native_bf16(device: str) -> bool:
 
     if device == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
+    return any(flag in cpu_flags() for flag in BF16_FLAGS)
+
+
+def cpu_flags() -> list[str]:
+    """What the kernel says that an x86 CPU can; nothing where it does not say."""
     cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split() if cpuinfo.exists() else []
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split() if cpuinfo.exists() else []
+
+
+def emulation(precision: str, device: str) -> str | None:
+    """A warning where the CPU only emulates what was asked for."""
+    if precision != "bf16-mixed" or device != "cpu" or not cpu_flags() or has_native_bf16(device):
+        return None
+    return (
+        f"warning: precision bf16-mixed: this CPU has neither {' nor '.join(BF16_FLAGS)} and emulates bf16, which is "
+        "slower than fp32: choose fp32 or auto"
+    )
 
 
 def require_device(device: str) -> None:
@@ -55,8 +71,17 @@ def require_device(device: str) -> None:
         raise TrainingError("torch sees no GPU: run with --device cpu, or see python -m pipeline doctor")
 
 
-def start_fabric(precision: str, device: str, seed: int, compile: bool = False, group: Group = ALONE) -> Fabric:
+def start_fabric(
+    precision: str,
+    device: str,
+    seed: int,
+    compile: bool = False,
+    group: Group = ALONE,
+    log: Callable[[str], None] | None = None,
+) -> Fabric:
     """A Fabric on this process's device, its generators seeded; TF32 off so that fp32 means fp32.
+
+    `log` is told where the device only emulates the precision.
 
     In a group of several processes every one of them calls this, and they form their group here. TrainingError where
     the device has not what is asked for: a GPU for each process, a precision, a compiler for `compile`.
@@ -68,6 +93,8 @@ def start_fabric(precision: str, device: str, seed: int, compile: bool = False, 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     choose_device(device, group)
     resolved = FABRIC_PRECISION[resolve_precision(precision, device)]
+    if log and (warning := emulation(precision, device)):
+        log(warning)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     if compile:

@@ -1,9 +1,11 @@
-"""What a later stage asks of the data is looked at as soon as there is any."""
+"""What is said while stages run, and what a later one asks of the data, looked at as soon as there is any."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pipeline.graph import NAMES
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,9 @@ def test_no_teacher_is_trained_for_a_student_that_cannot_be_scored(
     assert [folder.name for folder in (tmp_path / "store").iterdir()] == ["data"]
     code, _, stderr = call(*words, "--dry-run")
     assert code == 2 and told in stderr
+
+
+def test_no_line_names_its_stage_twice(finished: tuple[Path, Any]) -> None:
+    lines = finished[1].stderr.splitlines()
+    assert any(line.startswith("teacher: sgd, ") for line in lines)
+    assert not [line for line in lines for name in NAMES if line.startswith(f"{name}: {name}: ")]
