@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.gpu_times import GpuPart, gpu_part
 from bench.machine.environment import describe
 from bench.machine.memory import Request, add_peak, measure_peak
 from bench.machine.watch import Watch
-from bench.opened import Opened
-from bench.ratio import paired_ratio
-from bench.timing import Call, Candidate, Row, Schedule, measure
+from bench.turns.gpu_times import GpuPart, gpu_part
+from bench.turns.opened import Opened
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import Call, Candidate, Row, Schedule, measure
 from export.deploy.choose import ENGINES, engine_path, open_runtime, program, say
 from export.deploy.engine_file import description_of
 from export.deploy.evaluate import ACCURACY, read_accuracy

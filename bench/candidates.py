@@ -16,9 +16,9 @@ import numpy as np
 
 from bench.latency.runtimes import lacks_openvino, lacks_tensorrt
 from bench.machine.memory import Request
-from bench.opened import Opened
 from bench.place import place
-from bench.timing import Call, Candidate
+from bench.turns.opened import Opened
+from bench.turns.timing import Call, Candidate
 from export.deploy.engine_file import description_of
 from export.deploy.infer import segment
 from export.deploy.pictures import read

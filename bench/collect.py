@@ -13,18 +13,18 @@ import numpy as np
 import torch
 
 from bench.candidates import INFERENCE, Bench, Entry, entries
-from bench.complexity import complexity
-from bench.gpu_times import GpuPart, gpu_part
+from bench.complexity.count import complexity
 from bench.machine.environment import describe
 from bench.machine.memory import add_peak, measure_peak
 from bench.machine.watch import Watch
-from bench.peaks import measure_roof
 from bench.place import place
-from bench.ratio import paired_ratio
 from bench.report.reading import SCHEMA_VERSION
-from bench.roofline import shares
+from bench.roofline.peaks import measure_roof
+from bench.roofline.shares import shares
 from bench.stage import Config
-from bench.timing import Row, Schedule, measure, skipped, steps
+from bench.turns.gpu_times import GpuPart, gpu_part
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import Row, Schedule, measure, skipped, steps
 from export.deploy.engine_file import description_of
 from export.scored import labelled_splits
 from export.sidecar import sha256
@@ -111,7 +111,7 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
 
 
 def count_costs(inputs: Inputs) -> dict[str, Any]:
-    """`bench.complexity.complexity` of teacher and student at the size of the data, by role.
+    """`bench.complexity.count.complexity` of teacher and student at the size of the data, by role.
 
     The networks are built anew: the student's artifact lacks the auxiliary head that one convention counts.
     """

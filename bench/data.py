@@ -35,8 +35,8 @@ from torchvision import transforms
 
 from bench.machine.environment import describe
 from bench.program import program
-from bench.ratio import paired_ratio
-from bench.timing import Candidate, Row, Schedule, measure
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import Candidate, Row, Schedule, measure
 from pipeline.errors import DataError
 from stages.datasets.catalogue import source_of
 from stages.datasets.checks import check

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bench.stage import Config
-from bench.timing import WARMUP_WINDOWS, Schedule
+from bench.turns.timing import WARMUP_WINDOWS, Schedule
 from export import onnx
 from export.estimate import measured
 from pipeline.estimate import Answer, Estimate, Machine

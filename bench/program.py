@@ -1,11 +1,20 @@
-"""The last lines of every benchmark: a command as a program."""
+"""What the command lines of the benchmarks share: sizes, and a command as a program."""
 
+import re
 from collections.abc import Callable
 
 import click
 
-from pipeline.errors import USER_ERROR, PipelineError
+from pipeline.errors import USER_ERROR, NetworkError, PipelineError
 from pipeline.signals import INTERRUPTED
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`HEIGHTxWIDTH` in pixels, e.g. `512x1024`; NetworkError for anything else."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
+    if match is None:
+        raise NetworkError(f"--size {text!r} is not HEIGHTxWIDTH in pixels, e.g. 512x1024")
+    return int(match[1]), int(match[2])
 
 
 def program(command: click.Command) -> Callable[..., int]:

@@ -37,11 +37,8 @@ TRAVELS = (
     "export/runtimes/tensorrt_runtime.py",
     "bench/__init__.py",
     "bench/board.py",
-    "bench/gpu_times.py",
     "bench/machine",
-    "bench/opened.py",
-    "bench/ratio.py",
-    "bench/timing.py",
+    "bench/turns",
 )
 """Sources that go along as they are: what a board computes is what was tested here."""
 PROGRAMS = {

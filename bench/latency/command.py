@@ -34,8 +34,8 @@ from bench.latency.shapes import Ask
 from bench.latency.table import text_of
 from bench.machine.environment import describe
 from bench.machine.watch import Watch
-from bench.program import program
-from bench.timing import Schedule, failed, reason
+from bench.program import parse_size, program
+from bench.turns.timing import Schedule, failed, reason
 from pipeline import recipe as recipes
 from pipeline.errors import NetworkError, PipelineError
 from pipeline.facts import facts, usable_cores
@@ -107,7 +107,8 @@ def command(
         checked = check(threads or 1, Schedule(**schedule), say)
         return answer(checked, "" if as_json else check_text(checked), out, int(not checked["passed"]))
     parsed = dict(map(parse_axis, axes))
-    asks = [Ask(batch, size, parsed) for batch, size in product(batches or (None,), parse_sizes(sizes) or (None,))]
+    sizes_px = [parse_size(text) for text in sizes]
+    asks = [Ask(batch, size_px, parsed) for batch, size_px in product(batches or (None,), sizes_px or (None,))]
     recipes.load(recipe, settings)
     known = facts(device)
     setting = Setting(known["device"], threads or usable_cores())
@@ -118,13 +119,6 @@ def command(
         wanted = Wanted(runtimes, setting, seen, memory=not no_memory)
         document = report(found, missing, asks, wanted, Schedule(**schedule), known)
     return answer(document, "" if as_json else text_of(document), out, code_of(document, models))
-
-
-def parse_sizes(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Heights and widths in pixels; torch is loaded where there are any."""
-    from bench.complexity import parse_size
-
-    return [parse_size(text) for text in texts]
 
 
 def folder_of(reference: str, recipe: str, settings: tuple[str, ...], home: Path) -> Path:

@@ -11,8 +11,8 @@ import numpy as np
 from bench.latency.models import WORDS, Model
 from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import IMAGE_RANK, Ask, declared, declared_by_engine, feeds
-from bench.opened import Opened
-from bench.timing import Call, Candidate, Row, failed, reason, skipped
+from bench.turns.opened import Opened
+from bench.turns.timing import Call, Candidate, Row, failed, reason, skipped
 from export.runtimes.protocol import TensorSpec
 from pipeline.errors import NetworkError
 

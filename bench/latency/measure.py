@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
-from bench.gpu_times import GpuPart, gpu_part
 from bench.latency.jobs import Job, Wanted, jobs_of
 from bench.latency.memory import add_peaks
 from bench.latency.models import Model
 from bench.latency.runtimes import RUNTIMES, Setting
 from bench.latency.shapes import Ask
 from bench.machine.watch import Watch
-from bench.ratio import paired_ratio
-from bench.timing import INTERRUPTED, Schedule, failed, measure
+from bench.turns.gpu_times import GpuPart, gpu_part
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import INTERRUPTED, Schedule, failed, measure
 from export.sidecar import sha256
 from pipeline.signals import HeldBack
 

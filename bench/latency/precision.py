@@ -22,9 +22,9 @@ import numpy as np
 
 from bench.latency.convolutions import images, write_taking
 from bench.machine.environment import describe
-from bench.opened import Opened
-from bench.ratio import Ratio, paired_ratio
-from bench.timing import Call, Candidate, Row, Schedule, Turn, measure
+from bench.turns.opened import Opened
+from bench.turns.ratio import Ratio, paired_ratio
+from bench.turns.timing import Call, Candidate, Row, Schedule, Turn, measure
 from export.runtimes.onnx_runtime import OnnxRuntime
 from pipeline.errors import NetworkError
 

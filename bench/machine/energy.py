@@ -32,7 +32,7 @@ from typing import Any
 
 from bench.machine.nvml import Nvml, NvmlError
 from bench.machine.text import number, text
-from bench.timing import LongTurn
+from bench.turns.timing import LongTurn
 
 ROOT = Path("/")
 MICRO = 1_000_000

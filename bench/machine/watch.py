@@ -11,7 +11,7 @@ from typing import Any
 from bench.machine.energy import Meter, open_meter
 from bench.machine.heat import Heat, change, cooling, read_heat, reasons
 from bench.machine.nvml import Nvml, NvmlError, open_nvml
-from bench.timing import Schedule
+from bench.turns.timing import Schedule
 
 ROOT = Path("/")
 

@@ -7,18 +7,18 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
     data            name, classes (names), size_px, split (the one that is quoted)
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
-    complexity      {role: bench.complexity.complexity(...)}
-    latency         settings (bench.timing.Schedule, batch, device, image),
-                    rows (bench.timing.Row.to_json, role, runtime, file, output, quantity, miou, miou_images, energy_j,
-                    peak_mib; of an engine also bench.gpu_times),
-                    ratios (bench.ratio.Ratio),
+    complexity      {role: bench.complexity.count.complexity(...)}
+    latency         settings (bench.turns.timing.Schedule, batch, device, image),
+                    rows (bench.turns.timing.Row.to_json, role, runtime, file, output, quantity, miou, miou_images,
+                    energy_j, peak_mib; of an engine also bench.turns.gpu_times),
+                    ratios (bench.turns.ratio.Ratio),
                     more [{batch, size_px, rows, ratios}], where the recipe asks for other batches and sizes
     parity          split, limits, files (export.parity.Comparison.to_json)
     environment     bench.machine.environment.describe(), bench.machine.watch.Watch.to_json()
     engines         descriptions of the TensorRT engines that were built (export.deploy.engine_file)
     pictures        bench.report.pictures.worst_and_best(...), or null
     added           [{file, sha256, report}] of bench.report.added, where there are any
-    roofline        bench.peaks.Roof.to_json() and models [bench.roofline.share_of(...)], or null
+    roofline        bench.roofline.peaks.Roof.to_json() and models [bench.roofline.shares.share_of(...)], or null
     provenance      artifacts {stage: {key, digest}}, files {exported file: sha256}
 """
 

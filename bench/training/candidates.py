@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from bench.data import Pictured
-from bench.timing import Call, Candidate
 from bench.training.plain import PlainTraining
 from bench.training.turnstile import Through, Turnstile
+from bench.turns.timing import Call, Candidate
 from pipeline import recipe as recipes
 from pipeline.progress import Meter
 from pipeline.stage import Context

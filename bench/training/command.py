@@ -32,8 +32,6 @@ import torch
 from bench.data import Pictured, camvid, synthetic
 from bench.machine.environment import describe
 from bench.program import program
-from bench.ratio import paired_ratio
-from bench.timing import Call, Row, Schedule, measure
 from bench.training.candidates import (
     FLOOR,
     FLOOR_TARGET,
@@ -47,6 +45,8 @@ from bench.training.candidates import (
     Training,
 )
 from bench.training.peak_memory import peak_of
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import Call, Row, Schedule, measure
 from pipeline.errors import PipelineError
 from stages.losses.methods import METHODS
 from stages.training.device import has_native_bf16, resolve_precision

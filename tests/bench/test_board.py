@@ -14,7 +14,7 @@ import pytest
 from bench import board
 from bench.board import accuracy_of
 from bench.machine.watch import Watch
-from bench.timing import Schedule
+from bench.turns.timing import Schedule
 from export.deploy.engine_file import description_of
 from export.deploy.manifest import Bundle
 from export.runtimes.protocol import GpuTimes

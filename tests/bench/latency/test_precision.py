@@ -9,8 +9,8 @@ import pytest
 from bench.latency.command import main
 from bench.latency.convolutions import convolutions, images
 from bench.latency.precision import check, check_text, judged
-from bench.ratio import Ratio
-from bench.timing import Schedule
+from bench.turns.ratio import Ratio
+from bench.turns.timing import Schedule
 from export.runtimes.onnx_runtime import OnnxRuntime
 
 GOOD, NARROW = Ratio("a", "b", 1.0, 0.99, 1.01, 0.95, 20), Ratio("a", "b", 1.03, 1.01, 1.05, 0.95, 20)

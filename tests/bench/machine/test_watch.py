@@ -10,7 +10,7 @@ import pytest
 from bench.machine import watch as watched
 from bench.machine.nvml import NvmlError
 from bench.machine.watch import Watch
-from bench.timing import Candidate, Schedule, measure
+from bench.turns.timing import Candidate, Schedule, measure
 
 LONG_ENOUGH = Schedule(min_s=3.0, repeats=3)
 """Turns of a second, which an INA3221 and RAPL can tell."""

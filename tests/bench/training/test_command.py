@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.data import Pictured, synthetic
-from bench.timing import Row
 from bench.training import command
 from bench.training.candidates import FLOOR, FLOOR_AND_STEP, OURS, PLAIN, SIZES, Size, Task, Training, pair
 from bench.training.plain import cross_entropy
+from bench.turns.timing import Row
 from stages.losses.supervised import supervised
 
 NARROW = ("teacher.args={ width = 0.125 }", "distill.student.args={ width = 0.125 }")

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.ratio import paired_ratio
-from bench.timing import (
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import (
     Candidate,
     LongTurn,
     Schedule,

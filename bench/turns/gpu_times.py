@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.timing import STEADY_CV, reason, statistics
+from bench.turns.timing import STEADY_CV, reason, statistics
 from export.runtimes.protocol import GpuTimes, Runtime
 
 SAMPLES = 100

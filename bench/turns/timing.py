@@ -6,8 +6,8 @@ its own.
 
 A run: every candidate is loaded, makes its first inference and warms up; then `repeats` rounds follow, in
 each of which every candidate runs alone for its share of the time. The order is drawn anew for each round:
-`bench.ratio` says why chance is better than any fixed pattern. Many short turns are better than a few long ones, since
-the rounds are what an interval is made from. A meter that is too slow for short turns gets a long one afterwards.
+`bench.turns.ratio` says why chance is better than any fixed pattern. Many short turns are better than a few long ones,
+since the rounds are what an interval is made from. A meter that is too slow for short turns gets a long one afterwards.
 """
 
 from __future__ import annotations

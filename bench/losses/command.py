@@ -12,7 +12,6 @@ With `--json` the last line of stdout is one JSON document.
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -21,11 +20,11 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.loss_steps import COMPOSED, DENSE, FLOOR, SIZES, TOKENS, Size, Steps
+from bench.losses.steps import COMPOSED, DENSE, FLOOR, SIZES, TOKENS, Size, Steps
 from bench.machine.environment import describe
 from bench.program import program
-from bench.ratio import paired_ratio
-from bench.timing import Call, Candidate, Row, Schedule, measure, statistics, warnings
+from bench.turns.ratio import paired_ratio
+from bench.turns.timing import Call, Candidate, Row, Schedule, measure, statistics, warnings
 
 BYTES_PER_MIB = 2**20
 SCHEDULE = Schedule(warmup_s=1.0, min_s=2.0, max_s=60.0, min_samples=9, repeats=3)
@@ -160,6 +159,3 @@ def command(names: tuple[str, ...], floor_batch: int | None, device: str, thread
 
 
 main = program(command)
-
-if __name__ == "__main__":
-    sys.exit(main())

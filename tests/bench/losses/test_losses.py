@@ -5,9 +5,21 @@ import json
 import pytest
 import torch
 
-from bench import losses
-from bench.loss_steps import COMPOSED, DENSE, FLOOR, IDD, SIZES, TOKENS, Net, Size, Steps, dense_tokens, measured_terms
-from bench.timing import Row, Schedule
+from bench.losses import command as losses
+from bench.losses.steps import (
+    COMPOSED,
+    DENSE,
+    FLOOR,
+    IDD,
+    SIZES,
+    TOKENS,
+    Net,
+    Size,
+    Steps,
+    dense_tokens,
+    measured_terms,
+)
+from bench.turns.timing import Row, Schedule
 from stages.losses.tokens import class_tokens
 from stages.nets.shapes import MapShape
 

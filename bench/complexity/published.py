@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import click
 
-from bench.complexity import complexity
+from bench.complexity.count import complexity
 from bench.report.markdown import grid
 from pipeline.errors import NetworkError
 

@@ -24,7 +24,7 @@ from math import comb
 
 import numpy as np
 
-from bench.timing import Row
+from bench.turns.timing import Row
 
 
 @dataclass(frozen=True)

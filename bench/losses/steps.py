@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.timing import Call, Candidate
+from bench.turns.timing import Call, Candidate
 from stages.losses.maps import at_least_fp32
 from stages.losses.methods import KINDS, METHODS, TermConfig, resolve
 from stages.losses.terms import DistillationTerms

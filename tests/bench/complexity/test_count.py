@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench.complexity import KINDS, complexity, count, main, parse_size, table
+from bench.complexity.command import main, table
+from bench.complexity.count import KINDS, complexity, count
+from bench.program import parse_size
 from pipeline.errors import NetworkError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SIZE_PX = (512, 1024)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.ratio import middle, paired_ratio, sign_interval
-from bench.timing import Candidate, Row, Schedule, measure
+from bench.turns.ratio import middle, paired_ratio, sign_interval
+from bench.turns.timing import Candidate, Row, Schedule, measure
 
 MS = 1_000_000
 RUNS = 400

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from bench.opened import Opened
+from bench.turns.opened import Opened
 
 
 class Thing:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.complexity import main
-from bench.published import BEGIN, END, Published, compare, markdown, network, published, updated
+from bench.complexity.command import main
+from bench.complexity.published import BEGIN, END, Published, compare, markdown, network, published, updated
 from pipeline.errors import NetworkError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 0.01
 
 
@@ -73,7 +73,7 @@ def test_the_command_prints_json_and_updates_a_document(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Published("espnet", 19, (64, 128), source="nowhere", convention="paper")
-    monkeypatch.setattr("bench.published.published", lambda: [row])
+    monkeypatch.setattr("bench.complexity.published.published", lambda: [row])
     rows = [compare(row)]
     document = tmp_path / "networks.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

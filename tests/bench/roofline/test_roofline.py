@@ -8,10 +8,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bench import peaks
-from bench.complexity import complexity
-from bench.peaks import Peak, Roof, Work, measure_roof, peak_of, torch_products
-from bench.roofline import attainable, command, dtype_of, main, shares
+from bench.complexity.count import complexity
+from bench.roofline import peaks
+from bench.roofline.command import command, main
+from bench.roofline.peaks import Peak, Roof, Work, measure_roof, peak_of, torch_products
+from bench.roofline.shares import attainable, dtype_of, shares
 
 ONE = Peak(100.0, "torch mm", "64 x 64", 3)
 

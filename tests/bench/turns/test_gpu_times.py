@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.gpu_times import SAMPLES, GpuPart, gpu_part, gpu_times, gpu_warnings
+from bench.turns.gpu_times import SAMPLES, GpuPart, gpu_part, gpu_times, gpu_warnings
 from export.runtimes.protocol import GpuTimes
 
 IMAGES_NHWC = np.zeros((1, 2, 2, 3), np.uint8)
