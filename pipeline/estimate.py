@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.calibration import Answer, Calibration
 from pipeline.graph import BY_NAME
 from pipeline.identity.keys import machine_settings
 from pipeline.plan import Planner, Status
+from pipeline.rehearsals import Answer, Rehearsals
 from pipeline.stage import StageConfig
 from pipeline.store.inventory import created, size_bytes
 from pipeline.store.store import Artifact, Store
@@ -60,7 +60,7 @@ class Machine:
     """Machine settings by dotted name, e.g. `data.root`."""
     inputs: Mapping[str, Path]
     """Folders of the stage's inputs that are current."""
-    calibration: Calibration
+    rehearsals: Rehearsals
     code: Mapping[str, str]
     """Fingerprints of the stage's code: another code is measured anew."""
 
@@ -71,9 +71,9 @@ class Machine:
         measure: Callable[[], Answer],
         modules: Collection[str] | None = None,
     ) -> Answer:
-        """`Calibration.ask` about the code of these modules, by default all of the stage's."""
+        """`Rehearsals.ask` about the code of these modules, by default all of the stage's."""
         code = self.code if modules is None else {name: self.code.get(name) for name in sorted(modules)}
-        return self.calibration.ask(what, {**question, "device": self.device, "code": code}, measure)
+        return self.rehearsals.ask(what, {**question, "device": self.device, "code": code}, measure)
 
 
 class Estimator(Protocol):
@@ -85,12 +85,12 @@ class Estimator(Protocol):
 
 def estimates(planner: Planner, statuses: Mapping[str, Status], say: Callable[[str], None]) -> dict[str, Estimate]:
     """The cost of each of these stages, by name; measured for a few seconds where this machine has not been asked."""
-    calibration = Calibration(planner.store.home / "cache" / "calibration.json", planner.facts, say)
+    rehearsals = Rehearsals(planner.store.home / "cache" / "rehearsals.json", planner.facts, say)
     current = {name: status.artifact.folder for name, status in planner.statuses().items() if status.artifact}
-    return {name: estimate(planner, status, current, calibration) for name, status in statuses.items()}
+    return {name: estimate(planner, status, current, rehearsals) for name, status in statuses.items()}
 
 
-def estimate(planner: Planner, status: Status, current: Mapping[str, Path], calibration: Calibration) -> Estimate:
+def estimate(planner: Planner, status: Status, current: Mapping[str, Path], rehearsals: Rehearsals) -> Estimate:
     """The cost of one stage; whatever goes wrong while it is measured is why it is not known."""
     stage, configs = status.stage, planner.recipe.configs
     if not stage.estimator:
@@ -100,7 +100,7 @@ def estimate(planner: Planner, status: Status, current: Mapping[str, Path], cali
         cores=planner.facts["cores"],
         settings=machine_settings(configs),
         inputs={name: current[name] for name in status.needs if name in current},
-        calibration=calibration,
+        rehearsals=rehearsals,
         code=status.components.get("code", {}),
     )
     estimator: Estimator = import_module(stage.estimator)  # type: ignore[assignment]

@@ -4,7 +4,7 @@ A report (`bench.report.reading.SCHEMA_VERSION`, report.schema.json) is plain da
 
     schema_version  2
     kind            bench
-    data            name, classes (names), size_px, split (the one that is quoted)
+    data            name, classes (names), size_px, split (the one that is quoted), pairs_sha256 (of its pictures)
     models          {role: {net, args, files: {name: sha256}}}, role one of teacher, baseline, student
     accuracy        {role: {split: {images, miou, pixel_accuracy, per_class_iou: {class: share | None}}}}
     complexity      {role: bench.complexity.count.complexity(...)}

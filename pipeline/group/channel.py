@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-CHANNEL = "stages.channel"
+CHANNEL = "stages.distributed.channel"
 """Module that carries them; it needs torch, and so it is looked up where there are several processes."""
 LOOK_EVERY_S = 0.1
 FAILED = "failed"

@@ -7,7 +7,7 @@ gradients.
 
 from torch import Tensor
 
-from stages.collectives import summed, world
+from stages.distributed.collectives import summed, world
 
 
 def normalised(total: Tensor, count: Tensor | int) -> Tensor:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from stages.collectives import drawn
+from stages.distributed.collectives import drawn
 from stages.losses.binding import Bound, Seen, Setting
 from stages.losses.counts import normalised
 from stages.losses.maps import at_least_fp32, no_autocast, resize

@@ -12,7 +12,7 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.stage import Mark
-from stages.collectives import rank
+from stages.distributed.collectives import rank
 from stages.training.config import OptimiserConfig
 from stages.training.generators import go_on, part_ways, states_of_all
 

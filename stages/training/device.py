@@ -141,7 +141,7 @@ def group_fabric(precision: str, device: str, group: Group) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.strategies import DDPStrategy
 
-    from stages.channel import form_group
+    from stages.distributed.channel import form_group
 
     form_group(group, device)
     # A 1x1 kernel has the same memory in both layouts, and DDP sees two.

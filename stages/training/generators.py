@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.collectives import gathered, rank, world
+from stages.distributed.collectives import gathered, rank, world
 
 
 def part_ways(seed: int, iteration: int = 0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from stages.collectives import take_from_rank_0
+from stages.distributed.collectives import take_from_rank_0
 from stages.training.average import Average, copied
 from stages.training.config import TrainingConfig
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.signals import HeldBack, Terminated
 from pipeline.stage import Context
-from stages.collectives import any_of
+from stages.distributed.collectives import any_of
 from stages.losses.watch import finished
 from stages.training.checkpoint import Checkpoint, Row, Stateful, checkpoint_path
 from stages.training.config import OptimiserConfig

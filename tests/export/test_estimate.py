@@ -8,8 +8,8 @@ import pytest
 from export import estimate
 from export.onnx import Config
 from pipeline import recipe as recipes
-from pipeline.calibration import Calibration
 from pipeline.estimate import Estimate, Machine
+from pipeline.rehearsals import Rehearsals
 from pipeline.stage import StageConfig
 
 TINY = (
@@ -32,7 +32,7 @@ def configs(*settings: str) -> Mapping[str, StageConfig]:
 
 
 def machine(folder: Path) -> Machine:
-    return Machine("cpu", 2, {}, {}, Calibration(folder / "calibration.json", {}, lambda line: None), {})
+    return Machine("cpu", 2, {}, {}, Rehearsals(folder / "rehearsals.json", {}, lambda line: None), {})
 
 
 def told(folder: Path, *settings: str) -> Estimate:

@@ -8,45 +8,45 @@ import pytest
 from pipeline import estimate as estimating
 from pipeline import recipe as recipes
 from pipeline import render
-from pipeline.calibration import Calibration
 from pipeline.estimate import Estimate, Last, Machine, estimates
 from pipeline.facts import facts
 from pipeline.graph import STAGES
 from pipeline.plan import Planner
+from pipeline.rehearsals import Rehearsals
 from pipeline.store.store import Store
 
 FACTS = {"cpu": "Some CPU", "torch": "2.14", "device": "cpu", "cores": 2, "gpu": False}
 
 
-def calibration(path: Path, said: list[str], **facts: str) -> Calibration:
-    return Calibration(path, {**FACTS, **facts}, said.append)
+def rehearsals(path: Path, said: list[str], **facts: str) -> Rehearsals:
+    return Rehearsals(path, {**FACTS, **facts}, said.append)
 
 
 def test_a_machine_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    path = tmp_path / "cache" / "calibration.json"
+    path = tmp_path / "cache" / "rehearsals.json"
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert calibration(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 0.5}) == {"step_s": 0.5}
-    assert said == ["calibrates, a few seconds: steps"]
-    assert calibration(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 9.0}) == {"step_s": 0.5}
+    assert rehearsals(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 0.5}) == {"step_s": 0.5}
+    assert said == ["rehearses, a few seconds: steps"]
+    assert rehearsals(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 9.0}) == {"step_s": 0.5}
     assert len(said) == 1
-    assert calibration(path, said).ask("steps", {"crop": 96}, lambda: {"step_s": 1.0}) == {"step_s": 1.0}
-    assert calibration(path, said, torch="2.15").ask("steps", {"crop": 64}, lambda: {"step_s": 2.0}) == {"step_s": 2.0}
+    assert rehearsals(path, said).ask("steps", {"crop": 96}, lambda: {"step_s": 1.0}) == {"step_s": 1.0}
+    assert rehearsals(path, said, torch="2.15").ask("steps", {"crop": 64}, lambda: {"step_s": 2.0}) == {"step_s": 2.0}
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert calibration(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 3.0}) == {"step_s": 3.0}
+    assert rehearsals(path, said).ask("steps", {"crop": 64}, lambda: {"step_s": 3.0}) == {"step_s": 3.0}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
 def test_a_cache_that_cannot_be_read_is_made_again(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "calibration.json"
+    path = tmp_path / "rehearsals.json"
     path.write_text(content)
-    assert calibration(path, []).ask("steps", {}, lambda: {"step_s": 0.5}) == {"step_s": 0.5}
-    assert calibration(path, []).ask("steps", {}, lambda: {}) == {"step_s": 0.5}
+    assert rehearsals(path, []).ask("steps", {}, lambda: {"step_s": 0.5}) == {"step_s": 0.5}
+    assert rehearsals(path, []).ask("steps", {}, lambda: {}) == {"step_s": 0.5}
 
 
 def test_another_code_is_measured_anew(tmp_path: Path) -> None:
     def machine(**code: str) -> Machine:
-        return Machine("cpu", 2, {}, {}, calibration(tmp_path / "calibration.json", []), code)
+        return Machine("cpu", 2, {}, {}, rehearsals(tmp_path / "rehearsals.json", []), code)
 
     assert machine(a="1", b="1").ask("steps", {}, lambda: {"s": 1.0}) == {"s": 1.0}
     assert machine(a="1", b="2").ask("steps", {}, lambda: {"s": 2.0}) == {"s": 2.0}

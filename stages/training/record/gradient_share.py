@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.collectives import averaged
+from stages.distributed.collectives import averaged
 from stages.losses.terms import DistillationTerms
 from stages.losses.watch import Watch
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import TrainingError
-from stages.collectives import averaged
+from stages.distributed.collectives import averaged
 from stages.training.learner import GRADIENT_NORM
 
 READ_EVERY = 10

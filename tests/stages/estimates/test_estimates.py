@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline import recipe as recipes
-from pipeline.calibration import Calibration
 from pipeline.errors import DataError, NetworkError
 from pipeline.estimate import Estimate, Machine
 from pipeline.group.ranks import Group
+from pipeline.rehearsals import Rehearsals
 from pipeline.stage import StageConfig
 from stages.datasets.config import DataConfig
 from stages.estimates import data, position, training
@@ -32,7 +32,7 @@ TINY = (
 
 
 def machine(folder: Path, device: str = "cpu", cores: int = 2) -> Machine:
-    return Machine(device, cores, {}, {}, Calibration(folder / "calibration.json", {}, lambda line: None), {})
+    return Machine(device, cores, {}, {}, Rehearsals(folder / "rehearsals.json", {}, lambda line: None), {})
 
 
 def configs(*settings: str) -> Mapping[str, StageConfig]:
@@ -161,4 +161,4 @@ def silent_only(folder: Path) -> Machine:
     def refuse(line: str) -> Any:
         raise AssertionError(line)
 
-    return Machine("cpu", 2, {}, {}, Calibration(folder / "calibration.json", {}, refuse), {})
+    return Machine("cpu", 2, {}, {}, Rehearsals(folder / "rehearsals.json", {}, refuse), {})

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.group.ranks import Group, started
 from pipeline.signals import Terminated, stop_on_sigterm
 from pipeline.stage import Context
-from stages.channel import leave_group
+from stages.distributed.channel import leave_group
 from stages.loading.loader import Batch
 from stages.losses import holistic
 from stages.losses.methods import resolve

@@ -17,7 +17,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 Answer = Mapping[str, float]
 
 
-class Calibration:
+class Rehearsals:
     """Answers by question; the file may be deleted at any time."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any], say: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class Calibration:
         text = json.dumps([self.machine, what, question], sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         if key not in self.answers:
-            self.say(f"calibrates, a few seconds: {what}")
+            self.say(f"rehearses, a few seconds: {what}")
             self.answers[key] = dict(measure())
             self.save()
         return self.answers[key]
@@ -49,4 +49,4 @@ class Calibration:
         try:
             replace_text(self.path, json.dumps(dict(list(self.answers.items())[-REMEMBERED:])))
         except OSError as error:
-            self.say(f"the calibration is not kept: {error}")
+            self.say(f"the rehearsal is not kept: {error}")
