@@ -16,23 +16,34 @@ SHORTEST_WARMUP = 3
 """Windows after which a steady candidate has settled."""
 REPORT_S = 5.0
 """Counting the networks' cost, the report and its pictures."""
+ROOFLINE_S = 6.0
+PROCESS_S = 1.0
+"""Starting the process in which a row's memory is measured, and importing its runtime."""
 REPORT_BYTES = 800_000
 
 
 def estimate(config: StageConfig, configs: Mapping[str, StageConfig], machine: Machine) -> Estimate:
-    """Warm-up and measurement of teacher and student in torch, and of every file in onnxruntime."""
+    """Warm-up and measurement of teacher and student in torch, and of every file in onnxruntime; of those that give
+    labels also from a picture's file."""
     assert isinstance(config, Config)
     exported = configs["export.onnx"]
     assert isinstance(exported, onnx.Config)
     student = measured(configs, machine)
     teacher_s = student["torch_s"] * teachers_macs(configs, machine) / student["macs"]
     latencies = [(teacher_s, student["export_s"])] * len(config.runtimes)
+    pipelines = []
     if "torch" in config.runtimes:
         latencies.append((student["torch_s"], 0.0))
+        pipelines.append(student["torch_s"])
     if "onnxruntime" in config.runtimes:
         files = [form for form in exported.forms for _ in exported.outputs]
         latencies += [(student[f"pass_s:{form}"], student[f"load_s:{form}"]) for form in files]
-    seconds = REPORT_S + sum(load_s + measured_s(latency_s, config) for latency_s, load_s in latencies)
+        pipelines += [student[f"pass_s:{form}"] for form in exported.forms if "labels" in exported.outputs]
+    seconds = REPORT_S + ROOFLINE_S * config.roofline
+    seconds += sum(load_s + measured_s(latency_s, config) for latency_s, load_s in latencies)
+    seconds += sum(measured_s(latency_s + student["read_s"], config) for latency_s in pipelines if config.batch == 1)
+    if config.peak_memory:
+        seconds += sum(PROCESS_S + load_s + 2 * config.batch * latency_s for latency_s, load_s in latencies)
     return Estimate(seconds, student["run_mib"], REPORT_BYTES)
 
 
