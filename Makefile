@@ -10,7 +10,7 @@ run: .venv/installed
 	$(BIN)/python -m pipeline run --until export
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/pip install -q ruff

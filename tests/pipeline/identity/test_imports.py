@@ -39,8 +39,8 @@ def test_a_hidden_import_is_found_when_a_stage_runs(checkout) -> None:
     pipeline, home = checkout
     (pipeline.root / "stages/hidden.py").write_text("FACTOR = 1\n")
     path = pipeline.root / "stages/position.py"
-    old = "    index = read_index(inputs"
-    assert old in path.read_text()
+    old = '    index = read_index(inputs["data"])\n'
+    assert path.read_text().count(old) == 1, "the line of `run`"
     hidden = '    __import__("importlib").import_module("stages." + "hidden")\n'
     path.write_text(path.read_text().replace(old, hidden + old, 1))
     done = pipeline("run", home, "--until", "position")

@@ -58,12 +58,12 @@ def test_dry_run_tells_what_each_stage_took_the_last_time(pipeline, finished, ca
     assert rows["teacher"]["estimate"] is None
     _, text, told = call(*words)
     assert text.splitlines()[-2].startswith("in all about ") and text.splitlines()[-1].startswith("the last time ")
-    assert "calibrates" not in told
+    assert "rehearses" not in told
 
 
 def test_dry_run_tells_what_each_stage_would_cost(pipeline, finished, call, tmp_path) -> None:
     code, out, told = call(*pipeline.words("run", tmp_path, "--dry-run"), "--json")
-    assert code == 0 and "calibrates, a few seconds: steps of pspnet_resnet18" in told
+    assert code == 0 and "rehearses, a few seconds: steps of pspnet_resnet18" in told
     assert not (tmp_path / "store").exists()
     manifests = [json.loads(path.read_text()) for path in finished[0].glob("store/*/*/*/manifest.json")]
     made = {manifest["stage"]: manifest for manifest in manifests}
