@@ -12,8 +12,8 @@ from pipeline.errors import NetworkError, PipelineError
 from pipeline.stage import Context, Outputs, StageConfig
 
 VERSION = 1
-ENVIRONMENT = ("gpu", "gpu_name", "tensorrt", "driver")
-"""Facts of the machine to which an engine is tied."""
+ENVIRONMENT = ("gpu", "gpu_name", "tensorrt", "driver", "power_mode")
+"""Facts of the machine to which an engine is tied; its tactics are those that were quickest in one power mode."""
 
 SERVED = ((10, 3), (12, 0))
 """Versions of TensorRT that the build serves: from the first up to, not including, the second."""

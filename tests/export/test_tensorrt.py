@@ -21,6 +21,7 @@ DEPLOY = ROOT / "export" / "deploy"
 BOARD = {
     "gpu": True,
     "gpu_name": "NVIDIA Jetson AGX Orin",
+    "power_mode": 0,
     "device": "cuda",
     "tensorrt": "10.3.0",
     "onnxruntime": "1.31.1",
@@ -55,7 +56,7 @@ def test_it_can_run_with_a_gpu_and_a_version_that_is_served(version: str) -> Non
 
 def test_it_reads_facts_that_the_machine_tells() -> None:
     assert set(BOARD) <= set(facts())
-    assert {"gpu", "gpu_name", "tensorrt", "driver"} == set(tensorrt.ENVIRONMENT) <= set(BOARD)
+    assert {"gpu", "gpu_name", "tensorrt", "driver", "power_mode"} == set(tensorrt.ENVIRONMENT) <= set(BOARD)
 
 
 def test_stage_modules_load_nothing_heavy() -> None:
