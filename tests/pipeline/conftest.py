@@ -26,8 +26,11 @@ TINY = {
     "position.iterations": "3",
     "distill.iterations": "3",
     "distill.crop_px": "[64, 96]",
+    "bench.warmup_s": "0.1",
+    "bench.roofline": "false",
+    "bench.peak_memory": "false",
     "bench.min_s": "0.1",
-    "bench.max_s": "1",
+    "bench.max_s": "0.3",
     "bench.baseline": "true",
 }
 """The quickstart recipe, small enough for a test of the machinery; its networks have learnt nothing."""
