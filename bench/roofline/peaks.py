@@ -201,7 +201,7 @@ def convolution(batch: int, channels: int, side: int, call: Callable[[], object]
 def peak_of(works: Iterable[Work], by: str, device: str, seconds: float) -> Peak | None:
     """Highest rate of all works of which a few calls fit into `seconds`, the first in any case.
 
-    None where this device has no kernel for them.
+    None where this device has no kernel for them, or the library is not there.
     """
     best: Work | None = None
     rate, calls = 0.0, 0
@@ -213,10 +213,10 @@ def peak_of(works: Iterable[Work], by: str, device: str, seconds: float) -> Peak
             calls += made
             if work.flops / least_s > rate:
                 best, rate = work, work.flops / least_s
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         raise
-    except RuntimeError:
-        # How torch says that it has no kernel; NotImplementedError is one too.
+    except Exception:
+        # No kernel: torch says so by a RuntimeError, onnxruntime by errors whose base is Exception. Or no library.
         return None
     assert best is not None, "there is a first size"
     return Peak(rate / 1e9, by, best.what, calls)

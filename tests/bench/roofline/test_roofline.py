@@ -1,6 +1,7 @@
 """Attainable times by hand, and peaks of the real machine at a tiny size."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,19 @@ def test_a_dtype_without_a_kernel_is_left_out_and_too_little_memory_is_not(monke
     monkeypatch.setattr(torch, "mm", raising(torch.OutOfMemoryError("no room")))
     with pytest.raises(torch.OutOfMemoryError):
         peak_of(torch_products("float32", "cpu"), "torch mm", "cpu", 0.001)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_without_onnxruntime_or_with_one_that_refuses_the_peaks_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    roof = measure_roof("cpu", 1, seconds=0.002)
+    assert {"float32", "int8"} <= set(roof.peaks) and all(peak.by.startswith("torch") for peak in roof.peaks.values())
+
+    def refuse() -> None:
+        # The base of all errors of onnxruntime.
+        raise Exception("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED")
+
+    assert peak_of([Work("a", 1, refuse)], "onnxruntime MatMulInteger", "cpu", 0.001) is None
 
 
 @pytest.mark.parametrize(
