@@ -24,6 +24,9 @@ from bench.report.slowdown import Slowdown, slowdowns
 from pipeline.errors import StoreError
 from pipeline.verbs.options import home_option, json_option, planner_of, recipe_option, say, set_option
 
+NAMED = 3
+"""Rows that a refusal names."""
+
 
 def judge(now: Report, against: Report, max_slowdown: float, allow_other_machine: bool = False) -> dict[str, Any]:
     """Every slowdown with whether it passes the limit; StoreError where the two cannot be compared."""
@@ -34,7 +37,9 @@ def judge(now: Report, against: Report, max_slowdown: float, allow_other_machine
         )
     found, apart = slowdowns(now, against)
     if not found:
-        raise StoreError(f"no row was measured alike in both reports: {'; '.join(apart) or 'neither has rows'}")
+        more = f"; {len(apart) - NAMED} more" if len(apart) > NAMED else ""
+        why = "; ".join(apart[:NAMED]) + more or "neither has rows"
+        raise StoreError(f"no row was measured alike in both reports: {why}")
     rows = [{**asdict(one), "verdict": verdict(one, max_slowdown)} for one in found]
     passed = not any(row["verdict"] == "slower" for row in rows)
     return {"passed": passed, "max_slowdown": max_slowdown, "rows": rows, "not_compared": apart}

@@ -80,7 +80,7 @@ def keyed(report: Report) -> Iterator[tuple[tuple[Any, ...], str, Mapping[str, A
 
 def slowdowns(now: Report, then: Report) -> tuple[list[Slowdown], list[str]]:
     """A slowdown for each row that both reports measured alike; and why each other row of `now` has none."""
-    known = {key: (name, row) for key, name, row in keyed(then) if row["status"] == "ok"}
+    known = {key: (name, row) for key, name, row in keyed(then)}
     found, apart = [], []
     for key, name, row in keyed(now):
         _, other = known.pop(key, (name, None))
@@ -88,6 +88,9 @@ def slowdowns(now: Report, then: Report) -> tuple[list[Slowdown], list[str]]:
             apart.append(f"{name}: {row['status']} ({row['why']})")
         elif other is None:
             apart.append(f"{name}: the other report has no such row at this batch, size, device and threads")
+        elif other["status"] != "ok":
+            apart.append(f"{name}: {other['status']} in the other report ({other['why']})")
         else:
             found.append(slowdown(name, row["rounds_ms"], other["rounds_ms"]))
-    return found, apart + [f"{name}: only in the other report" for name, _ in known.values()]
+    alone = [name for name, row in known.values() if row["status"] == "ok"]
+    return found, apart + [f"{name}: only in the other report" for name in alone]

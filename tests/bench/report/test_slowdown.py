@@ -57,6 +57,17 @@ def test_rows_are_matched_by_how_they_were_measured(report: dict[str, Any]) -> N
     assert apart == ["student tensorrt: skipped (no GPU here)"]
 
 
+def test_a_row_that_failed_in_the_other_report_is_not_said_to_be_absent(report: dict[str, Any]) -> None:
+    other = copy.deepcopy(report)
+    other["latency"]["rows"][0] |= {"status": "failed", "why": "no kernel"}
+    found, apart = slowdowns(report, other)
+    assert len(found) == 4
+    assert apart == [
+        "teacher torch: failed in the other report (no kernel)",
+        "student tensorrt: skipped (no GPU here)",
+    ]
+
+
 def test_further_batches_and_sizes_are_held_too(report: dict[str, Any]) -> None:
     rows = copy.deepcopy(report["latency"]["rows"][:1])
     report["latency"]["more"] = [{"batch": 4, "size_px": [32, 64], "rows": rows, "ratios": []}]
@@ -93,7 +104,7 @@ def test_another_machine_is_refused_unless_allowed(report: dict[str, Any]) -> No
 
 
 def test_nothing_in_common_is_refused(report: dict[str, Any]) -> None:
-    with pytest.raises(StoreError, match="no row was measured alike"):
+    with pytest.raises(StoreError, match=r"no row was measured alike .* no such row at .*; 3 more$"):
         judge(report, {**report, "latency": {**report["latency"], "rows": []}}, 1.1)
 
 
