@@ -9,6 +9,10 @@ ROOFLINE_HEADER = ("candidate", "share, %", "attainable, ms", "p50, ms", "GFLOP/
 PEAK_HEADER = ("dtype", "measured with", "GFLOP/s")
 EXTRAS = {"energy_j": "energy, J an inference", "peak_mib": "peak memory, MiB"}
 """Fields of a row that only some machines and runs can fill -> the heads of their columns."""
+ABOVE = (
+    "A share above 100 % means that a runtime multiplies less than is counted, that caches kept what one layer wrote "
+    "for the next, or that the peaks stayed below what the machine can do."
+)
 BOUND = {"memory": "memory bandwidth", "compute": "arithmetic"}
 MACHINE_FACTS = ("cuda", "jetson", "energy", "heat")
 """Facts of an environment that `machine_rows` has words for."""
@@ -19,11 +23,17 @@ def roofline_words(found: Mapping[str, Any]) -> str:
     on_cpu = found.get("device") == "cpu"
     threads = f" on {found['threads']} thread{'s' if found['threads'] != 1 else ''}" if on_cpu else ""
     return (
-        f"Measured here in the same run{threads}: the best of many large matrix products and convolutions, and a large "
-        f"copy at {number(found['copy_gb_s'])} GB/s (bytes read and written). The attainable time is the sum over a "
-        "network's layers of the longer of arithmetic and memory traffic, everything else taken as fused; the share is "
-        "attainable time / p50."
+        f"Measured here in the same run{threads}: the best of many {tried(found)}, and a large copy at "
+        f"{number(found['copy_gb_s'])} GB/s (bytes read and written). The attainable time is the sum over a network's "
+        "layers of the longer of arithmetic and memory traffic, everything else taken as fused; the share is "
+        "attainable time / p50." + (f" {ABOVE}" if any(one["share"] > 1 for one in found["models"]) else "")
     )
+
+
+def tried(found: Mapping[str, Any]) -> str:
+    """What the peaks were sought with; older reports, whose peaks tell the side of a matrix at most, knew no other."""
+    convolutions = any("what" in peak for peak in found["peaks"].values())
+    return "large matrix products and convolutions" if convolutions else "large matrix products"
 
 
 def peak_rows(found: Mapping[str, Any]) -> list[list[str]]:

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from bench.report.machine_words import extra_table, extra_words, heat_warnings, machine_rows, peak_rows, roofline_rows
+from bench.report.machine_words import (
+    extra_table,
+    extra_words,
+    heat_warnings,
+    machine_rows,
+    peak_rows,
+    roofline_rows,
+    roofline_words,
+)
 from bench.report.markdown import added_rows, markdown
 
 Report = dict[str, Any]
@@ -26,6 +34,16 @@ def test_a_roofline_of_the_first_form_is_still_read(report: Report) -> None:
     }
     assert roofline_rows(report["roofline"]) == [["student torch", "50.0", "-", "-", "-", "-", "-", "arithmetic"]]
     assert "## Roofline" in markdown(report)
+
+
+def test_the_words_on_a_roofline_are_those_of_its_report(report: Report) -> None:
+    found = report["roofline"]
+    older = roofline_words(found)
+    assert "many large matrix products, and a large copy" in older and "above 100 %" not in older
+    found["peaks"]["float32"] = {"gflops": 80.0, "by": "torch conv2d", "what": "3 x 3, 256 channels, 16 x 16"}
+    found["models"][0]["share"] = 1.13
+    newer = roofline_words(found)
+    assert "matrix products and convolutions, and a large copy" in newer and "A share above 100 % means" in newer
 
 
 def test_without_a_roofline_there_is_no_section(report: Report) -> None:
