@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.report.points import Point, by_machine
+from bench.report.words import out_of_place
 from pipeline.errors import StoreError
 from pipeline.nearest import nearest
 
@@ -51,9 +52,11 @@ def parse_budget(texts: Sequence[str]) -> dict[str, float]:
 def choose(found: Sequence[Point], limits: Mapping[str, float]) -> list[dict[str, Any]]:
     """For each machine the exported student within the limits: highest mIoU, then lowest latency; None where none fits.
 
-    torch, compiled or not, is left out: a student ships as a file. A quantity that was not measured keeps no limit.
+    torch, compiled or not, is left out: a student ships as a file; so is a form of TensorRT in another runtime. A
+    quantity that was not measured keeps no limit.
     """
-    shipped = [point for point in found if point.role == "student" and point.runtime not in NO_FILES]
+    students = [point for point in found if point.role == "student" and point.runtime not in NO_FILES]
+    shipped = [point for point in students if not out_of_place(asdict(point))]
     answers = []
     for name, here in by_machine(shipped).items():
         fits = [point for point in here if all(within(point, *limit) for limit in limits.items())]

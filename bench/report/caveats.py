@@ -7,7 +7,7 @@ from typing import Any
 from bench.report.machine_words import heat_warnings
 from bench.report.points import Report, score_of, with_added
 from bench.report.reading import machine
-from bench.report.words import more_title
+from bench.report.words import more_title, out_of_place
 
 FIGURE = re.compile(r"\d[\d.]*%?")
 Note = tuple[str, str]
@@ -24,9 +24,11 @@ def caveats(report: Report) -> list[str]:
     withheld = [file for file in report["parity"]["files"] if file.get("withheld")]
     return [
         *likewise((row["name"], f"{row['status']}, {row['why']}") for row in rows if row["status"] != "ok"),
+        *likewise(note for one in with_added(report) for note in failed_further(one)),
         *likewise((file["file"], f"withheld, {file['withheld']}") for file in withheld),
+        *other_split(report),
         *likewise((row["name"], UNSCORED) for row in rows if unscored(row)),
-        *likewise((row["name"], MADE_FOR_TENSORRT) for row in rows if out_of_place(row)),
+        *likewise((row["name"], MADE_FOR_TENSORRT) for row in rows if inferred(row) and out_of_place(row)),
         *(f"{machine(one)}: {warning}" for one in with_added(report) for warning in heat_warnings(one)),
         *likewise(note for one in with_added(report) for note in row_notes(one)),
     ]
@@ -34,11 +36,27 @@ def caveats(report: Report) -> list[str]:
 
 def row_notes(report: Report) -> Iterable[Note]:
     """The warnings of all rows, those of further batches and sizes among them."""
-    latency = report["latency"]
-    yield from ((row["name"], warning) for row in latency["rows"] for warning in row.get("warnings", ()))
-    for table in latency.get("more", []):
+    named = [*((row["name"], row) for row in report["latency"]["rows"]), *further(report)]
+    return ((name, warning) for name, row in named for warning in row.get("warnings", ()))
+
+
+def further(report: Report) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """(name, row) of the tables of further batches and sizes; the name tells which."""
+    for table in report["latency"].get("more", []):
         title = more_title(table).lower()
-        yield from ((f"{row['name']}, {title}", warning) for row in table["rows"] for warning in row["warnings"])
+        yield from ((f"{row['name']}, {title}", row) for row in table["rows"])
+
+
+def failed_further(report: Report) -> Iterable[Note]:
+    """What failed at a further batch or size alone; what was skipped there stands in its table."""
+    return ((name, f"failed, {row['why']}") for name, row in further(report) if row["status"] == "failed")
+
+
+def other_split(report: Report) -> Iterable[str]:
+    """That files and networks were scored on two splits, whose mIoU are two things."""
+    files, networks = report["parity"]["split"], report["data"]["split"]
+    if files != networks and any(inferred(row) and score_of(row) for row in report["latency"]["rows"]):
+        yield f"mIoU of exported files is of split {files}, in torch it is of split {networks}: not comparable"
 
 
 def likewise(notes: Iterable[Note]) -> list[str]:
@@ -69,10 +87,9 @@ def differing(words: str, other: str) -> str:
 
 def unscored(row: Mapping[str, Any]) -> bool:
     """Whether a row has a latency and its file no accuracy."""
-    return row["status"] == "ok" and score_of(row) is None and row.get("quantity", "inference") == "inference"
+    return inferred(row) and score_of(row) is None
 
 
-def out_of_place(row: Mapping[str, Any]) -> bool:
-    """Whether a row measured a file of TensorRT's form in another runtime."""
-    measured = row["status"] == "ok" and row.get("quantity", "inference") == "inference"
-    return measured and row["runtime"] != "tensorrt" and ".int8-tensorrt." in (row["file"] or "")
+def inferred(row: Mapping[str, Any]) -> bool:
+    """Whether a row has the latency of an inference alone."""
+    return row["status"] == "ok" and row.get("quantity", "inference") == "inference"

@@ -44,6 +44,7 @@ from bench.report.reading import machine
 from bench.report.summary import summary
 from bench.report.tensorrt_words import tensorrt_lines
 from bench.report.words import (
+    PAIRED,
     ROLES,
     Report,
     cell,
@@ -173,7 +174,9 @@ def latency(report: Report) -> list[str]:
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']},",
         "from uint8 pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's",
         "file to labels of its size. Loading stands apart; what is compiled is compiled as it is loaded.",
-        f"Candidates took turns in {settings['repeats']} rounds. mIoU is that of the measured file:",
+        f"Candidates took turns in {settings['repeats']} rounds.",
+        PAIRED,
+        "mIoU is that of the measured file:",
         "the teacher's ONNX file is made for this table alone and not scored.",
         "",
         *grid(LATENCY_HEADER, [latency_row(row) for row in rows]),

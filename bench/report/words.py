@@ -11,6 +11,10 @@ ROLES = {
     "student": "student with distillation",
 }
 
+PAIRED = (
+    "How much faster is a median over rounds of the ratio of two turns in one round: two p50 may have another quotient."
+)
+
 
 def times(ratio: float, less: str, more: str) -> str:
     """`4.4x faster` for a ratio of 4.4, `2.0x slower` for one of 0.5."""
@@ -38,6 +42,11 @@ def of(values: Any, *keys: str) -> Any:
     for key in keys:
         values = values.get(key) if values else None
     return values
+
+
+def out_of_place(row: Mapping[str, Any]) -> bool:
+    """Whether a row measured a file of TensorRT's form in another runtime."""
+    return row["runtime"] != "tensorrt" and ".int8-tensorrt." in (row["file"] or "")
 
 
 def percent(share: float | None, decimals: int = 2) -> str:

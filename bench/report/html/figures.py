@@ -20,7 +20,7 @@ from bench.report.machine_words import (
 from bench.report.markdown import COMPLEXITY_HEADER, LATENCY_HEADER, complexity_rows, latency_row
 from bench.report.points import Point, Report, by_machine, dots, frontier, points
 from bench.report.summary import shipped
-from bench.report.words import ROLES, giga, mega, more_title, network, number, of, percent, size
+from bench.report.words import PAIRED, ROLES, giga, mega, more_title, network, number, of, percent, size
 
 LAYERS_SHOWN = 12
 ARROW = "An arrow goes from the student trained without distillation to the same network with it."
@@ -39,9 +39,10 @@ def tiles(report: Report) -> str:
     ]
     if file := shipped(report):
         found.append((f"p50 in {file.runtime}, ms", number(file.teacher_ms), number(file.student_ms)))
+    measured = [tile for tile in found if tile[1:] != ("-", "-")]
     return "".join(
         f'<div class="tile"><dt>{name}</dt><dd><span>{teacher}</span> → <b>{student}</b></dd></div>'
-        for name, teacher, student in found
+        for name, teacher, student in measured
     ).join(('<dl class="tiles">', "</dl>"))
 
 
@@ -170,7 +171,7 @@ def latency(report: Report) -> str:
     said = (
         f"Milliseconds an inference of batch {settings['batch']} at {size(report)} on {settings['device']}, from uint8 "
         f"pictures to logits or labels, both in host memory; rows that end in pipeline go from a picture's file to "
-        f"labels of its size. Candidates took turns in {settings['repeats']} rounds."
+        f"labels of its size. Candidates took turns in {settings['repeats']} rounds. {PAIRED}"
     )
     caption = (
         "Density of the raw samples around each row's own median; the dark line spans the 5th to the 95th percentile. "

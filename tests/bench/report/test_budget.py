@@ -57,6 +57,14 @@ def test_a_compiled_network_is_no_file(report: dict[str, Any], make_row: Callabl
     assert chosen(report, "latency_ms=10") == {"Some CPU": "student.fp32.logits onnxruntime"}
 
 
+def test_a_form_of_tensorrt_ships_in_no_other_runtime(
+    report: dict[str, Any], make_row: Callable[..., dict[str, Any]]
+) -> None:
+    report["latency"]["rows"].append(make_row("student.int8-tensorrt.labels onnxruntime", 1.0, 0.9))
+    assert report["latency"]["rows"][-1]["file"] == "student.int8-tensorrt.labels.onnx"
+    assert chosen(report, "latency_ms=10") == {"Some CPU": "student.fp32.logits onnxruntime"}
+
+
 def test_none_fits(report: dict[str, Any]) -> None:
     assert chosen(report, "latency_ms=1") == {"Some CPU": None}
     assert chosen(report, "latency_ms=5", "miou=76.5") == {"Some CPU": None}

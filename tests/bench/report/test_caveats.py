@@ -61,6 +61,21 @@ def test_further_batches_are_named_in_their_warnings(report: Report) -> None:
     assert f"{row['name']}, batch 4 at 32x64: the warm-up ended" in caveats(report)
 
 
+def test_what_failed_at_a_further_batch_is_told_and_what_was_skipped_there_is_not(report: Report) -> None:
+    row = {**report["latency"]["rows"][0], "warnings": []}
+    rows = [row | {"status": "failed", "why": "out of memory"}, row | {"status": "skipped", "why": "made for batch 1"}]
+    report["latency"]["more"] = [{"batch": 64, "size_px": [32, 64], "rows": rows, "ratios": []}]
+    assert f"{row['name']}, batch 64 at 32x64: failed, out of memory" in caveats(report)
+    assert not any("made for batch 1" in line for line in caveats(report))
+
+
+def test_files_of_another_split_than_the_networks_are_told(report: Report) -> None:
+    assert not any("not comparable" in line for line in caveats(report))
+    report["parity"]["split"] = "val"
+    told = "mIoU of exported files is of split val, in torch it is of split test: not comparable"
+    assert told in caveats(report)
+
+
 def test_without_anything_to_say_there_is_no_section(report: Report) -> None:
     rows = report["latency"]["rows"]
     report["latency"]["rows"] = [row for row in rows if row["status"] == "ok" and row["miou"] is not None]

@@ -111,6 +111,7 @@ def test_a_report_without_scores_or_measurements_still_has_a_page(report: dict[s
     words = " ".join(Reader(page(report)).words)
     assert "No file was both measured and scored." in words
     assert "No scores" in words
+    assert "p50 in torch, ms" not in words and "mIoU in torch, %" not in words
 
 
 def test_hostile_names_are_words(report: dict[str, Any], board: dict[str, Any]) -> None:
