@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.report.budget import budget_text, choose, parse_budget
-from bench.report.points import dots, frontier, points
+from bench.report.points import dots, frontier, headline, points
 from pipeline.errors import StoreError
 
 
@@ -99,3 +99,10 @@ def test_each_machine_has_its_own_answer(report: dict[str, Any], board: dict[str
 def test_a_wrong_budget_is_refused(text: str, why: str) -> None:
     with pytest.raises(StoreError, match=why):
         parse_budget([text])
+
+
+def test_the_headline_of_a_board_tells_whether_its_quickest_file_was_scored(board: dict[str, Any]) -> None:
+    quickest = "pspnet_resnet18 (width=0.5) on NVIDIA Jetson AGX Orin: p50 1.5 ms at best"
+    assert headline(board) == f"{quickest} (student.fp16.labels tensorrt inference), mIoU not measured"
+    board["latency"]["rows"].pop()
+    assert headline(board).endswith("(student.fp32.labels tensorrt inference), mIoU 76.50 % on 50 images")
