@@ -81,6 +81,8 @@ def main(folder: Path) -> int:
 
 def run(bundle: Bundle, options: argparse.Namespace) -> int:
     """Measure, write the report, and print where it lies as one JSON document."""
+    if not 0 <= options.min_s <= options.max_s:
+        raise NetworkError(f"--min-s {options.min_s:g} must be 0 or more, and at most --max-s {options.max_s:g}")
     if not options.out.resolve().parent.is_dir():
         raise NetworkError(f"no folder {options.out.resolve().parent} for the report: name another with --out")
     environment = describe(options.threads)

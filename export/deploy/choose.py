@@ -12,6 +12,8 @@ from export.runtimes.protocol import Runtime
 from pipeline.errors import NetworkError, PipelineError
 
 ENGINES = "engines"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 FORMS = {"tensorrt": ("int8-tensorrt", "fp16", "fp32"), "onnxruntime": ("int8-cpu", "fp32", "fp16")}
 """Forms by runtime, the fastest first."""
 
@@ -75,7 +77,8 @@ def say(line: str) -> None:
 
 
 def program(run: Callable[[Bundle, argparse.Namespace], int], folder: Path, parser: argparse.ArgumentParser) -> int:
-    """Run a board's program on the bundle that it lies in: exit code 2 and one line for a user's error."""
+    """Run a board's program on the bundle that it lies in: exit code 2 and one line for a user's error, 130 after
+    Ctrl-C."""
     options = parser.parse_args()
     if getattr(options, "threads", None) is not None and options.threads < 1:
         parser.error("--threads must be 1 or more")
@@ -85,4 +88,7 @@ def program(run: Callable[[Bundle, argparse.Namespace], int], folder: Path, pars
         say(f"error: {error}")
     except OSError as error:
         say(f"error: {error.filename}: {error.strerror}: give another path, or see to its permissions")
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
     return 2

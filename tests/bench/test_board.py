@@ -15,6 +15,7 @@ from bench import board
 from bench.board import accuracy_of
 from bench.machine.watch import Watch
 from bench.turns.timing import Schedule
+from export.deploy import choose
 from export.deploy.engine_file import description_of
 from export.deploy.manifest import Bundle
 from export.runtimes.protocol import GpuTimes
@@ -73,7 +74,7 @@ def measured(bundle: Bundle, **options: Any) -> dict[str, Any]:
     """The report of the program under these options, which ends well."""
     out = bundle.folder / "report.json"
     common = {"threads": None, "no_memory": True, "out": out, "min_s": 0.01, "max_s": 0.1}
-    assert board.run(bundle, argparse.Namespace(**common, **options)) == 0
+    assert board.run(bundle, argparse.Namespace(**common | options)) == 0
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 
@@ -114,3 +115,21 @@ def test_a_gpus_joules_are_none_of_a_file_on_the_cpu(
         assert engine["energy_j"] == pytest.approx(100 / engine["images_per_s"], rel=0.5)
         assert rows["onnxruntime", quantity]["energy_j"] is None
     assert report["environment"]["energy"]["long_turn_s"] == 0.008
+
+
+@pytest.mark.parametrize(("min_s", "max_s"), [(5.0, 1.0), (-1.0, 1.0)])
+def test_times_that_cannot_be_kept_are_refused_before_anything_runs(bundle: Bundle, min_s: float, max_s: float) -> None:
+    with pytest.raises(NetworkError, match=f"--min-s {min_s:g} must be 0 or more, and at most --max-s {max_s:g}"):
+        measured(bundle, runtime="tensorrt", form=None, min_s=min_s, max_s=max_s)
+
+
+def test_ctrl_c_is_one_line_and_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(choose, "read_bundle", lambda folder: None)
+    monkeypatch.setattr("sys.argv", ["benchmark.py"])
+    assert choose.program(stop, tmp_path, argparse.ArgumentParser()) == choose.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
