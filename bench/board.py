@@ -118,8 +118,11 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
         "latency": {"settings": settings, "rows": table, "ratios": ratios(rows)},
         "engines": engines(bundle),
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     medians = {row.name: round(float(np.median(row.samples_ms)), 3) for row in rows if row.status == "ok"}
+    for name, median_ms in medians.items():
+        # Seen before a full disk can lose it.
+        say(f"{name}: p50 {median_ms:g} ms")
+    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({"report": str(options.out), "p50_ms": medians}))
     return int(not medians)
 

@@ -76,7 +76,8 @@ def machine(document: Mapping[str, Any]) -> list[str]:
     load = " ".join(f"{value:.2f}" for value in cpu["load_average"] or ())
     asked = "asked for " if document["interrupted"] else ""
     return [
-        f"{cpu['model']}, {settings['threads']} threads of {cpu['usable_cores']} cores, load {load or '-'}; {gpus}; "
+        f"{cpu['model']}, {settings['threads']} thread{'s' if settings['threads'] != 1 else ''} of "
+        f"{cpu['usable_cores']} cores, load {load or '-'}; {gpus}; "
         f"{asked}{settings['repeats']} rounds, at least {settings['min_s']:g} s and {settings['min_samples']} samples "
         f"a row, at most {settings['max_s']:g} s"
     ]

@@ -4,12 +4,12 @@ import importlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NetworkError
 from pipeline.facts import version
+from pipeline.nearest import nearest
 from stages.nets.foreign import foreign, is_foreign
 
 if TYPE_CHECKING:
@@ -100,10 +100,9 @@ def names() -> tuple[str, ...]:
 def entry_of(net: str) -> Entry:
     """The entry of a network; NetworkError that offers the nearest names when there is none."""
     if net not in CATALOGUE:
-        close = get_close_matches(net, CATALOGUE, n=3, cutoff=0.4) or names()
         raise NetworkError(
-            f"no network is called {net!r}; did you mean {', '.join(close)}? "
-            "Others go by torchvision:NAME, smp:NAME or module:function"
+            f"no network is called {net!r}: {nearest(net, names())}; "
+            "others go by torchvision:NAME, smp:NAME or module:function"
         )
     return CATALOGUE[net]
 
