@@ -101,8 +101,8 @@ def entry_of(net: str) -> Entry:
     """The entry of a network; NetworkError that offers the nearest names when there is none."""
     if net not in CATALOGUE:
         raise NetworkError(
-            f"no network is called {net!r}: {nearest(net, names())}; "
-            "others go by torchvision:NAME, smp:NAME or module:function"
+            f"no network is called {net!r}: {nearest(net, names())} "
+            "(others go by torchvision:NAME, smp:NAME or module:function)"
         )
     return CATALOGUE[net]
 
