@@ -185,8 +185,8 @@ def take_turns(ctx: Context, found: Sequence[Entry], schedule: Schedule, watch: 
     candidates = [entry.candidate for entry in found if entry.candidate]
     during, long_turn = (watch.turn, watch.long_turn) if watch else (nullcontext, None)
     with ctx.progress("bench", steps(len(candidates), schedule, long_turn), 0) as bar:
-        done = lambda step: bar.step(0, {})  # noqa: E731
-        measured = iter(measure(candidates, schedule, on_done=done, during=during, long_turn=long_turn))
+        taken = measure(candidates, schedule, on_done=lambda step: bar.step(0, {}), during=during, long_turn=long_turn)
+    measured = iter(taken)
     rows = [next(measured) if entry.candidate else skipped(entry.name, entry.why) for entry in found]
     for row in rows:
         ctx.log(f"{row.name}: {f'p50 {np.median(row.samples_ms):.2f} ms' if row.status == 'ok' else row.why}")

@@ -12,7 +12,8 @@ ROLES = {
 }
 
 PAIRED = (
-    "How much faster is a median over rounds of the ratio of two turns in one round: two p50 may have another quotient."
+    "How much faster one is than another is taken within each round, where both ran in turn, and is the median over the "
+    "rounds: it may differ a little from the quotient of the two p50."
 )
 
 
