@@ -12,8 +12,8 @@ ROLES = {
 }
 
 PAIRED = (
-    "How much faster one is than another is taken within each round, where both ran in turn, and is the median over the "
-    "rounds: it may differ a little from the quotient of the two p50."
+    "How much faster one is than another is taken within each round, where both ran in turn, and is the median over "
+    "the rounds: it may differ a little from the quotient of the two p50."
 )
 
 
